@@ -1,0 +1,71 @@
+"""Time, passed in: what may be asked of a clock, the system's own, and the wire's form of a moment.
+
+Moments are aware UTC datetimes; durations come from `monotonic`, which no change of the wall clock touches.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+MIN_TIME = datetime(2009, 1, 1, tzinfo=UTC)  # the contract's first acceptable moment
+MAX_AHEAD = timedelta(hours=24)  # and how far past now one may lie
+
+
+class Clock(Protocol):
+    """What a service may ask of time."""
+
+    def now(self) -> datetime:
+        """The moment, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps; only differences mean something."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> datetime:
+        """See `Clock.now`."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See `Clock.sleep`. Looked up on each call, so that it is gevent's where gevent has patched the process."""
+        time.sleep(seconds)
+
+
+def to_iso(moment: datetime) -> str:
+    """The contract's form: UTC with six decimals and `Z`, e.g. `2025-11-01T10:47:01.535448Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """ISO 8601 into an aware UTC moment; without a zone it is read as UTC.
+
+    Raises ValueError with a sentence for the user when it isn't one.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a time in ISO 8601, such as 2025-11-01T10:47:01.535448Z") from None
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between 2009-01-01 and now + 24 h") from None
+
+
+def check_range(moment: datetime, now: datetime) -> None:
+    """Raise ValueError unless `moment` lies between 2009-01-01 and `now` + 24 h."""
+    if not MIN_TIME <= moment <= now + MAX_AHEAD:
+        raise ValueError("must lie between 2009-01-01 and now + 24 h")
