@@ -1,1 +1,1 @@
-"""The library every service of the fleet stands on. Import the modules by name, e.g. `from shared.config import config`."""
+"""The library every service of the fleet stands on; import its modules by name (`from shared.config import config`)."""

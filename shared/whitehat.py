@@ -23,7 +23,8 @@ def judge(
 ) -> tuple[Violation, ...]:
     """Name every rule that a signal or an order breaks; empty means compliant.
 
-    `confidence` is 0..1; `leverage` in times the stake, a missing one is 1; `stop_loss` a price or None (HOLD needs none).
+    `confidence` is 0..1; `leverage` in times the stake, a missing one is 1; `stop_loss` a price
+    or None (HOLD needs none).
     Judging is not refusing: who stores, stores and marks; who acts, acts only on an empty answer.
     """
     broken: list[Violation] = []
