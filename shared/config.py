@@ -108,7 +108,9 @@ class Settings(BaseModel):
     TRUSTED_PROXIES: str = Field("", description="addresses or networks whose X-Forwarded-For is believed, by comma")
     RATE_LIMIT_ENABLED: bool = Field(True, description="false: no limits per client (benchmarks, fault tests)")
     DRAIN_SECONDS: float = Field(0.5, ge=0, le=5, description="how long readiness says no before the listener closes")
+    ACCESS_LOG: bool = Field(True, description="one log line a request (health and metrics aside)")
     UNDER_PM2: str = Field("", description="set by PM2 itself; colours the log")
+    NODE_CHANNEL_FD: int | None = Field(None, description="set by PM2 itself; where it waits for the ready signal")
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None, **overrides: Any) -> Self:

@@ -1,0 +1,144 @@
+"""What every request of every service passes: its id, who may call, the log line, the counters, the error table."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request
+from flask_cors import CORS
+from werkzeug.exceptions import HTTPException
+
+from shared.config import Settings, split_list
+from shared.errors import (
+    FleetError,
+    Forbidden,
+    MalformedInput,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from shared.logger import FleetLogger, request_id
+from shared.metrics import MetricsCollector
+from shared.sentry_integration import capture_exception
+from shared.web.answers import error_answer
+
+SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:~+/=-]{1,128}")
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_ORIGIN = r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$"
+QUIET = ("/health", "/metrics")  # asked every few seconds by machines; no log line each
+EXPOSED = ["X-Request-ID", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After"]
+
+# What Flask and werkzeug raise by themselves, in the contract's terms.
+HTTP_ERRORS: dict[int, FleetError] = {
+    400: MalformedInput("the request is malformed"),
+    404: NotFound("there is no such path"),
+    405: MethodNotAllowed("this path does not take this method"),
+    413: TooLarge("the request is too large"),
+    414: MalformedInput("the address is too long"),
+    415: UnsupportedMediaType("send the body as JSON, with Content-Type: application/json"),
+    431: MalformedInput("the headers are too large"),
+}
+
+ErrorHandler = Callable[[FleetError], Response]
+
+
+class Gatekeeper:
+    """Who may call: by the Host named and by the Origin a browser sends. The same rules for REST and sockets."""
+
+    def __init__(self, settings: Settings):
+        self._hosts = LOOPBACK_NAMES | {host.lower() for host in split_list(settings.ALLOWED_HOSTS)}
+        self._origins = split_list(settings.CORS_ORIGINS)
+
+    def check_host(self, host: str) -> None:
+        """Raise Forbidden unless `host` (a Host header) is one of ours: a foreign name is a rebinding attack."""
+        name = host.rsplit(":", 1)[0] if re.search(r":\d*$", host) else host
+        if name.strip("[]").lower() not in self._hosts:
+            raise Forbidden("this Host is not known here; ALLOWED_HOSTS names further ones")
+
+    def allows_origin(self, origin: str | None, host: str = "") -> bool:
+        """True for no Origin (no browser), an allowed one, or the service's own page."""
+        if origin is None or (host and urlsplit(origin).netloc == host):
+            return True
+        if self._origins:
+            return "*" in self._origins or origin.rstrip("/") in self._origins
+        return re.match(LOOPBACK_ORIGIN, origin) is not None
+
+    def cors_origins(self) -> list[str]:
+        """The origins in flask-cors' form."""
+        return self._origins or [LOOPBACK_ORIGIN]
+
+
+def furnish(
+    app: Flask, settings: Settings, log: FleetLogger, metrics: MetricsCollector, other_shapes: dict[str, ErrorHandler]
+) -> Gatekeeper:
+    """Put the hall around a Flask app. `other_shapes`: path prefixes whose errors another protocol's handler shapes."""
+    gate = Gatekeeper(settings)
+    app.url_map.merge_slashes = False  # its redirect would be HTML
+    CORS(app, origins=gate.cors_origins(), supports_credentials=False, send_wildcard=False, expose_headers=EXPOSED)
+
+    def answer_error(error: FleetError) -> Response:
+        shape = next((handler for prefix, handler in other_shapes.items() if request.path.startswith(prefix)), None)
+        return (shape or error_answer)(error)
+
+    def on_http_error(error: HTTPException) -> Response:
+        return answer_error(HTTP_ERRORS.get(error.code or 500) or MalformedInput("the request is not acceptable"))
+
+    def on_bug(error: Exception) -> Response:
+        log.exception("unexpected error on %s %s", request.method, request.path)
+        capture_exception(error, context={"method": request.method, "path": request.path})
+        return answer_error(FleetError("an unexpected error; the log holds it under this request's id"))
+
+    def before() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.started = time.perf_counter()
+        g.request_id = given if SAFE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        g.request_id_token = request_id.set(g.request_id)
+        gate.check_host(request.environ.get("HTTP_HOST", ""))
+        if not gate.allows_origin(request.headers.get("Origin"), request.environ.get("HTTP_HOST", "")):
+            raise Forbidden("this Origin is not allowed here; CORS_ORIGINS names the allowed ones")
+        if "\x00" in request.path:
+            raise NotFound("there is no such path")
+
+    def after(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        for name, value in g.get("limit_headers", {}).items():
+            response.headers[name] = value
+        _record(response)
+        return response
+
+    def _record(response: Response) -> None:
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
+        route = request.url_rule.rule if request.url_rule else "unmatched"
+        labels = {"service": app.name, "method": _method(), "route": route}
+        metrics.increment_counter("http_requests_total", status=str(response.status_code), **labels)
+        metrics.observe("http_request_duration_seconds", seconds, **labels)
+        if response.status_code >= 400:
+            metrics.increment_counter("http_errors_total", status=str(response.status_code), **labels)
+        if settings.ACCESS_LOG and not request.path.startswith(QUIET):
+            path = request.path[:200]
+            log.info("%s %s %d %.1f ms", request.method[:16], path, response.status_code, seconds * 1000)
+
+    def teardown(_error: BaseException | None) -> None:
+        if token := g.pop("request_id_token", None):
+            request_id.reset(token)
+
+    app.before_request(before)
+    app.after_request(after)
+    app.teardown_request(teardown)
+    app.register_error_handler(FleetError, answer_error)
+    app.register_error_handler(HTTPException, on_http_error)
+    app.register_error_handler(Exception, on_bug)
+    metrics.describe("http_requests_total", "Requests answered, by route template and status")
+    metrics.describe("http_errors_total", "Requests answered with a status of 400 and above")
+    metrics.describe("http_request_duration_seconds", "Time from a request's arrival to its answer")
+    return gate
+
+
+def _method() -> str:
+    """The method as a label; made-up ones would be unbounded."""
+    known = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+    return request.method if request.method in known else "other"

@@ -1,0 +1,27 @@
+"""What a route declares: the models of its body, query, headers and answer."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Body(BaseModel):
+    """A JSON body: nothing coerced, nothing unknown, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Query(BaseModel):
+    """Query parameters (texts are converted) or headers: nothing unknown, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Headers(BaseModel):
+    """Request headers that a route reads, by alias; others are none of its business."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Answer(BaseModel):
+    """An answer, for the documentation and for tests; more fields may stand beside those named."""
+
+    model_config = ConfigDict(extra="allow")
