@@ -1,0 +1,47 @@
+"""Fixtures that every test of the fleet may use; the root conftest.py loads this file."""
+
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+import pytest
+
+from shared.testing.servers import PostgresServer, RedisServer, Server, ServerMissing
+
+S = TypeVar("S", bound=Server)
+
+
+def _start(kind: type[S]) -> Iterator[S]:
+    """At home a missing program skips the test, and the summary says so; in CI it is a failure."""
+    try:
+        server = kind()
+    except ServerMissing as missing:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"{missing}, and CI=true allows no skip", pytrace=False)
+        pytest.skip(f"{missing}: this test needs a real server")
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for the session. Use keys of your own; take private_redis to stop, pause or flush it."""
+    yield from _start(RedisServer)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the session. `.create_database()` gives an empty database of your own."""
+    yield from _start(PostgresServer)
+
+
+@pytest.fixture
+def private_redis() -> Iterator[RedisServer]:
+    """A Redis for one test, free to be killed, paused and restarted."""
+    yield from _start(RedisServer)
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for one test, free to be killed, paused and restarted."""
+    yield from _start(PostgresServer)
