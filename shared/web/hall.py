@@ -114,10 +114,10 @@ def furnish(
         seconds = time.perf_counter() - g.get("started", time.perf_counter())
         route = request.url_rule.rule if request.url_rule else "unmatched"
         labels = {"service": app.name, "method": _method(), "route": route}
-        metrics.increment_counter("http_requests_total", status=str(response.status_code), **labels)
+        metrics.increment_counter("http_requests_total", 1, status=str(response.status_code), **labels)
         metrics.observe("http_request_duration_seconds", seconds, **labels)
         if response.status_code >= 400:
-            metrics.increment_counter("http_errors_total", status=str(response.status_code), **labels)
+            metrics.increment_counter("http_errors_total", 1, status=str(response.status_code), **labels)
         if settings.ACCESS_LOG and not request.path.startswith(QUIET):
             path = request.path[:200]
             log.info("%s %s %d %.1f ms", request.method[:16], path, response.status_code, seconds * 1000)

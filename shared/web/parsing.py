@@ -1,4 +1,4 @@
-"""From a request's bytes to validated values. Everything a client can get wrong becomes an error of the contract here."""
+"""From a request's bytes to validated values: whatever a client can get wrong becomes an error of the contract here."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -73,7 +73,7 @@ def validate(model: type[M], values: Mapping[str, Any]) -> M:
 
 
 def _detail(item: Mapping[str, Any]) -> Detail:
-    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "must").replace("must be a valid", "must be a")
+    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "must")
     if item["type"] == "extra_forbidden":
         message = "is not known here"
     if item["type"] == "missing":

@@ -1,0 +1,141 @@
+"""The OpenAPI 3.1 document of a service, made from the very declarations its routes are registered with."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+REF = "#/components/schemas/{model}"
+PATH_PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """One call: what it takes, what it answers, how often a client may make it (calls a minute; None: no limit)."""
+
+    method: str
+    path: str
+    summary: str
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    limit: int | None = None
+    max_body: int = 1_000_000
+    content_type: str = "application/json"
+    errors: tuple[int, ...] = field(default=())
+
+
+class ErrorDetail(BaseModel):
+    """One wrong field."""
+
+    field: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """What went wrong."""
+
+    code: str
+    message: str
+    details: list[ErrorDetail]
+
+
+class ErrorAnswer(BaseModel):
+    """Every error's shape."""
+
+    success: bool
+    error: ErrorBody
+
+
+def build_document(title: str, version: str, port: int, routes: Sequence[RouteSpec]) -> dict[str, Any]:
+    """The document for these routes; deterministic, so that it can be compared."""
+    models = {model for route in routes for model in (route.body, route.query, route.headers, route.answer) if model}
+    wanted = sorted(models | {ErrorAnswer}, key=lambda model: model.__name__)
+    modes = [(model, "serialization" if _is_answer(model, routes) else "validation") for model in wanted]
+    refs, definitions = models_json_schema(modes, ref_template=REF)  # type: ignore[arg-type]  # the mode is a Literal
+    schemas = definitions.get("$defs", {})
+    by_model = {model: refs[(model, mode)] for model, mode in modes}  # type: ignore[index]  # as above
+    paths: dict[str, Any] = {}
+    for route in routes:
+        operations = paths.setdefault(PATH_PARAMETER.sub(r"{\1}", route.path), {})
+        operations[route.method.lower()] = _operation(route, by_model, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": title,
+            "version": version,
+            "description": "Educational, on paper only: no call here places a real order.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": schemas},
+        "x-port": port,
+    }
+
+
+def _is_answer(model: type[BaseModel], routes: Sequence[RouteSpec]) -> bool:
+    return model is ErrorAnswer or any(route.answer is model for route in routes)
+
+
+def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    schema = by_model[route.answer] if route.answer else {"type": "object"}
+    if route.content_type != "application/json":
+        schema = {"type": "string"}
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": re.sub(r"\W+", "_", f"{route.method}_{route.path}").strip("_").lower(),
+        "parameters": [
+            *({"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+              for name in PATH_PARAMETER.findall(route.path)),
+            *_parameters("query", route.query, by_model, schemas),
+            *_parameters("header", route.headers, by_model, schemas),
+        ],
+        "responses": {
+            "200": {"description": "success", "content": {route.content_type: {"schema": schema}}},
+            **{str(status): _error(by_model) for status in _statuses(route)},
+        },
+    }
+    if route.limit is not None:
+        operation["x-limit-per-minute"] = route.limit
+    if route.body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_model[route.body]}}}
+    return operation
+
+
+def _statuses(route: RouteSpec) -> list[int]:
+    """The error statuses a route can answer, from what it declares."""
+    statuses = {400, 403, 404, 405, *route.errors}
+    if route.body:
+        statuses |= {413, 415, 422}
+    if route.query or route.headers or PATH_PARAMETER.search(route.path):
+        statuses |= {422}
+    if route.limit is not None:
+        statuses |= {429}
+    return sorted(statuses | {503})
+
+
+def _parameters(
+    place: str, model: type[BaseModel] | None, by_model: dict[Any, Any], schemas: dict[str, Any]
+) -> list[dict[str, Any]]:
+    if model is None:
+        return []
+    schema = schemas[by_model[model]["$ref"].rsplit("/", 1)[1]]
+    required = schema.get("required", [])
+    return [
+        {
+            "name": name,
+            "in": place,
+            "required": name in required,
+            "schema": part,
+            "description": part.get("description", ""),
+        }
+        for name, part in schema["properties"].items()
+    ]
+
+
+def _error(by_model: dict[Any, Any]) -> dict[str, Any]:
+    return {"description": "error", "content": {"application/json": {"schema": by_model[ErrorAnswer]}}}

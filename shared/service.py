@@ -1,0 +1,193 @@
+"""One call gives every service the same hall: settings, log, limits, errors, standard routes, start, drain and stop.
+
+    service = create_service("database-service", settings, import_name="database_service")
+
+    @service.route("POST", "/signals/save", limit=100, body=SaveBody, answer=SaveAnswer, summary="Save one signal")
+    def save(body: SaveBody) -> dict: ...
+
+    run(service)
+
+A handler gets what it declares (path parameters, `body=`, `query=`, `headers=`) and returns a dict, which leaves as
+`{"success": true, …}`, or a Flask response.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from flask import Flask, Response, g, request
+
+from shared import logger as logger_module
+from shared.clock import Clock, SystemClock
+from shared.config import Settings, config
+from shared.errors import RateLimited
+from shared.fleet import read_fleet
+from shared.health_check import HealthCheck
+from shared.logger import get_logger
+from shared.metrics import MetricsCollector
+from shared.openapi import RouteSpec
+from shared.rate_limiter import Limiter, client_address
+from shared.sentry_integration import capture_exception, init_sentry
+from shared.web.answers import success
+from shared.web.hall import ErrorHandler, furnish
+from shared.web.parsing import read_body, read_headers, read_query
+from shared.web.standard import add_standard_routes
+from shared.web.websocket import WebSocketRoute, WebSocketHandler
+
+State = Literal["starting", "ready", "draining", "stopped"]
+Hook = Callable[[], None]
+Handler = Callable[..., "dict[str, Any] | Response"]
+
+
+class Service:
+    """A service of the fleet: its Flask app and everything that stands around it. Made by `create_service`."""
+
+    def __init__(self, name: str, settings: Settings, import_name: str, clock: Clock, limiter: Limiter):
+        self.name, self.settings, self.clock, self.limiter = name, settings, clock, limiter
+        self.app = Flask(import_name, static_folder=None)
+        self.app.name = name
+        self.logger = get_logger(name, level=settings.LOG_LEVEL)
+        self.metrics = MetricsCollector(name, enabled=settings.PROMETHEUS_ENABLED)
+        self.health = HealthCheck(settings.SERVICE_NAME, settings.SERVICE_PORT, read_fleet().version)
+        self.routes: list[RouteSpec] = []
+        self.websocket_routes: list[WebSocketRoute] = []
+        self.state: State = "starting"
+        self._stats: Callable[[], dict[str, Any]] = dict
+        self._ready: Callable[[], bool] = lambda: True
+        self._start_hooks: list[Hook] = []
+        self._drain_hooks: list[Hook] = []
+        self._stop_hooks: list[Hook] = []
+        self._other_shapes: dict[str, ErrorHandler] = {}
+        self.gate = furnish(self.app, settings, self.logger, self.metrics, self._other_shapes)
+
+    def route(self, method: str, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Register a call; the keywords are RouteSpec's fields. One declaration serves routing, checks and OpenAPI."""
+        spec = RouteSpec(method, path, **declared)
+
+        def register(handler: Handler) -> Handler:
+            self.routes.append(spec)
+            self.app.add_url_rule(path, f"{method} {path}", self._wrap(spec, handler), methods=[method])
+            return handler
+
+        return register
+
+    def _wrap(self, spec: RouteSpec, handler: Handler) -> Callable[..., Response]:
+        def answer(**arguments: Any) -> Response:
+            if spec.limit is not None:
+                self._limit(spec.path, spec.limit)
+            if spec.query:
+                arguments["query"] = read_query(request, spec.query)
+            if spec.headers:
+                arguments["headers"] = read_headers(request, spec.headers)
+            if spec.body:
+                arguments["body"] = read_body(request, spec.body, spec.max_body)
+            result = handler(**arguments)
+            return result if isinstance(result, Response) else success(result)
+
+        return answer
+
+    def _limit(self, name: str, per_minute: int) -> None:
+        if not self.settings.RATE_LIMIT_ENABLED:
+            return
+        decision = self.limiter.check(f"{self.name}:{name}", client_address(request.environ), per_minute)
+        g.limit_headers = decision.headers()
+        if not decision.allowed:
+            raise RateLimited(
+                f"more than {per_minute} calls a minute; retry in {decision.retry_after_s} s",
+                retry_after_s=decision.retry_after_s,
+            )
+
+    def websocket(self, path: str, handler: WebSocketHandler) -> None:
+        """Serve plain WebSocket connections on `path` (werkzeug's rule syntax); dispatched before Flask."""
+        self.websocket_routes.append(WebSocketRoute(path, handler))
+
+    def other_shape(self, prefix: str, handler: ErrorHandler) -> None:
+        """Errors below this path prefix are shaped by `handler`: another protocol lives there."""
+        self._other_shapes[prefix] = handler
+
+    def stats(self, counters: Callable[[], dict[str, Any]]) -> None:
+        """What /stats shows beside name, port, uptime and white-hat mode."""
+        self._stats = counters
+
+    def ready_when(self, check: Callable[[], bool]) -> None:
+        """A further condition for /health/ready, asked each time; it must not block."""
+        self._ready = check
+
+    def on_start(self, hook: Hook) -> None:
+        """Run when the service starts, in order; raising ends the start."""
+        self._start_hooks.append(hook)
+
+    def on_drain(self, hook: Hook) -> None:
+        """Run when the listener has closed: end what would never end by itself (long-lived connections)."""
+        self._drain_hooks.append(hook)
+
+    def on_stop(self, hook: Hook) -> None:
+        """Run when the last request is answered, in reverse order; an error is logged and the rest still run."""
+        self._stop_hooks.append(hook)
+
+    def start(self) -> None:
+        """Run the start hooks; from then on the service is ready."""
+        for hook in self._start_hooks:
+            hook()
+        self.state = "ready"
+
+    def drain(self) -> None:
+        """Say no to new traffic at /health/ready; requests are still answered."""
+        self.state = "draining"
+
+    def end_connections(self) -> None:
+        """Run the drain hooks."""
+        self._run(self._drain_hooks)
+
+    def stop(self) -> None:
+        """Run the stop hooks."""
+        self._run(list(reversed(self._stop_hooks)))
+        self.state = "stopped"
+
+    def _run(self, hooks: list[Hook]) -> None:
+        for hook in hooks:
+            try:
+                hook()
+            except Exception as error:
+                self.logger.exception("a stop hook failed; the others go on")
+                capture_exception(error)
+
+    @property
+    def readiness(self) -> str:
+        """`ready`, or why not."""
+        return "waiting" if self.state == "ready" and not self._ready() else self.state
+
+    def stats_document(self) -> dict[str, Any]:
+        """The `data` of /stats."""
+        return {
+            "service": self.name,
+            "port": self.settings.SERVICE_PORT,
+            "uptime": self.health.uptime,
+            "white_hat_mode": True,
+            **self._stats(),
+        }
+
+
+def create_service(
+    name: str,
+    settings: Settings,
+    *,
+    import_name: str,
+    clock: Clock | None = None,
+    limiter: Limiter | None = None,
+) -> Service:
+    """Make a service: `name` as in fleet.json, `import_name` its package. Opens nothing; `run` or `start` does."""
+    config.use(settings)
+    logger_module.reconfigure()
+    init_sentry(name)
+    service = Service(name, settings, import_name, clock or SystemClock(), limiter or Limiter.from_settings(settings))
+    if not settings.RATE_LIMIT_ENABLED:
+        service.health.notes(lambda: {"rate_limits": "off"})
+    add_standard_routes(service)
+    return service
+
+
+def run(service: Service) -> None:
+    """Serve until SIGINT or SIGTERM, then drain and exit 0. Blocks; the process must be patched by gevent."""
+    from shared.web.server import serve
+
+    serve(service)

@@ -1,0 +1,189 @@
+"""The HTTP server under every service: gevent's pywsgi with the bounds that a server facing clients needs.
+
+pywsgi by itself waits for ever on a half-sent request, leaves Nagle on (40 ms on small answers), answers malformed
+requests in plain text, and drops what is in flight when it stops. This file mends these four and nothing else.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import signal
+import socket
+import sys
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import orjson
+from gevent import pywsgi
+from gevent.event import Event
+
+from shared.errors import FleetError, MalformedInput, TooLarge
+from shared.web.answers import error_document
+from shared.web.websocket import WebSocketGate
+
+if TYPE_CHECKING:
+    from shared.service import Service
+
+IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
+REQUEST_S = 10.0  # a begun request, headers and body, must be complete within this
+MAX_BODY = 10_000_000  # the contract's largest body; each route has its own, lower bound
+STOP_S = 8.0  # the contract: out within 10 s
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no types
+    """One connection."""
+
+    def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(sock, address, server, rfile)
+
+    def handle_one_request(self) -> Any:
+        result = self._within_bounds()
+        if isinstance(result, tuple):  # pywsgi's own refusal: (status, ready bytes), in plain text
+            status = int(str(result[0]).split()[0])
+            return result[0], _refusal(TooLarge("too large") if status == 413 else MalformedInput("not a valid request"))
+        return result
+
+    def _within_bounds(self) -> Any:
+        try:
+            with gevent.Timeout(IDLE_S):
+                if not self.rfile.peek(1):
+                    return None
+        except (gevent.Timeout, OSError, ValueError):
+            return None
+        self.deadline = gevent.Timeout.start_new(REQUEST_S)
+        try:
+            return super().handle_one_request()
+        except gevent.Timeout as late:
+            if late is not self.deadline:
+                raise
+            return None
+        finally:
+            self.deadline.close()
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        environ["fleet.socket"] = self.socket
+        return environ
+
+    def handle_one_response(self) -> None:
+        upgrade = self._connection_upgrade_requested()
+        if not upgrade and not self._take_body():
+            return
+        self.deadline.close()
+        if upgrade:
+            super().handle_one_response()
+            return
+        self.server.in_flight += 1
+        try:
+            super().handle_one_response()
+        finally:
+            self.server.in_flight -= 1
+
+    def _take_body(self) -> bool:
+        """Read the whole body before the application runs, under the request's deadline and `MAX_BODY`."""
+        declared = int(self.environ.get("CONTENT_LENGTH") or 0)
+        body = b"" if declared > MAX_BODY else self._read_body()
+        if declared > MAX_BODY or len(body) > MAX_BODY:
+            self.close_connection = True
+            self.socket.sendall(_refusal(TooLarge(f"the body is over {MAX_BODY:,} bytes")))
+            return False
+        self.environ["wsgi.input"] = BytesIO(body)
+        self.environ["CONTENT_LENGTH"] = str(len(body))
+        self.environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return True
+
+    def _read_body(self) -> bytes:
+        try:
+            body: bytes = self.environ["wsgi.input"].read(MAX_BODY + 1)
+        except OSError:  # cut short, or chunks that are none: the application answers what it got
+            self.close_connection = True
+            return b""
+        return body
+
+    def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
+        if self.server.draining:
+            headers = [*headers, ("Connection", "close")]
+        return super().start_response(status, headers, exc_info)
+
+
+class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no types
+    """The listener, with a count of the requests in flight."""
+
+    handler_class = Handler
+
+    def __init__(self, listener: Any, application: Any, error_log: Any):
+        super().__init__(listener, application, log=None, error_log=error_log)
+        self.in_flight = 0
+        self.draining = False
+
+
+def serve(service: "Service") -> None:
+    """Serve until SIGINT or SIGTERM; drain; exit the process with 0, or with 1 and one line when the port is taken."""
+    settings, log = service.settings, service.logger
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, stop.set)
+    _die_with_parent(bool(settings.UNDER_PM2))
+    listener = _listen(settings.SERVICE_HOST, settings.SERVICE_PORT)
+    application = WebSocketGate(service.app, service.websocket_routes, service.gate)
+    server = Server(listener, application, log)
+    server.start()
+    service.start()
+    url = f"http://{settings.SERVICE_HOST}:{settings.SERVICE_PORT}"
+    log.info("%s listens on %s; metrics at %s/metrics, description at %s/docs", settings.SERVICE_NAME, url, url, url)
+    log.info("White-hat mode: on (paper only, leverage at most 3, confidence at least 65 %, stop-loss required)")
+    _tell_pm2(settings.NODE_CHANNEL_FD)
+    stop.wait()
+    _drain(service, server)
+    log.info("%s stopped", settings.SERVICE_NAME)
+    sys.stdout.flush()
+    os._exit(0)  # a library's stray thread must not hold a process that has answered everything
+
+
+def _listen(host: str, port: int) -> Any:
+    try:
+        return Server.get_listener((host, port), backlog=1024, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = "is taken by another program" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
+        raise SystemExit(f"Port {port} on {host} {reason}. Stop that program, or set PORT to a free one.") from None
+
+
+def _drain(service: "Service", server: Server) -> None:
+    """Readiness says no, then the listener closes, then what is in flight ends, then the stop hooks run."""
+    service.logger.info("stopping: %d requests in flight", server.in_flight)
+    service.drain()
+    server.draining = True
+    gevent.sleep(service.settings.DRAIN_SECONDS)
+    server.stop_accepting()
+    server.close()
+    service.end_connections()
+    with gevent.Timeout(STOP_S - service.settings.DRAIN_SECONDS, False):
+        while server.in_flight:
+            gevent.sleep(0.01)
+        service.stop()
+
+
+def _tell_pm2(channel: int | None) -> None:
+    """PM2's `wait_ready`: the text `"ready"`, quotes and all, on the channel it opened for us."""
+    if channel is not None:
+        try:
+            os.write(channel, b'"ready"\n')
+        except OSError:
+            return
+
+
+def _die_with_parent(under_pm2: bool) -> None:
+    """A killed PM2 daemon would leave us holding our port: on Linux, ask for SIGTERM when the parent dies."""
+    if under_pm2 and platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _refusal(error: FleetError) -> bytes:
+    """A whole answer, for requests that never reach the application."""
+    body = orjson.dumps(error_document(error))
+    head = f"HTTP/1.1 {error.status} {error.code}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

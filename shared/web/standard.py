@@ -1,0 +1,92 @@
+"""The calls that every service answers: health, counters, metrics, and its own description."""
+
+import functools
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from flask import Response
+
+from shared import metrics as metrics_module
+from shared.openapi import build_document
+from shared.web.answers import json_answer
+from shared.web.models import Answer
+
+if TYPE_CHECKING:
+    from shared.service import Service
+
+DOCS_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self'"
+
+
+class HealthAnswer(Answer):
+    """How the service is; HTTP 503 only when it can't do its job."""
+
+    service: str
+    status: str
+    port: int
+    version: str
+    timestamp: str
+    uptime: str
+    uptime_seconds: float
+    dependencies: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+class StatsAnswer(Answer):
+    """The service's counters."""
+
+    success: bool
+    data: dict[str, Any]
+
+
+class AliveAnswer(Answer):
+    """Alive, or ready."""
+
+    status: str
+
+
+def add_standard_routes(service: "Service") -> None:
+    """Register the calls on the service's own app."""
+
+    @service.route("GET", "/health", summary="How the service and its dependencies are", answer=HealthAnswer)
+    def health() -> Response:
+        document = service.health.get_health()
+        return json_answer(document, 503 if document["status"] == "unhealthy" else 200)
+
+    @service.route("GET", "/health/live", summary="Alive; asks nobody", answer=AliveAnswer)
+    def live() -> Response:
+        return json_answer({"status": "alive"})
+
+    @service.route("GET", "/health/ready", summary="May take traffic; 503 when not", answer=AliveAnswer)
+    def ready() -> Response:
+        return json_answer({"status": service.readiness}, 200 if service.readiness == "ready" else 503)
+
+    @service.route("GET", "/stats", summary="Counters since the start", answer=StatsAnswer)
+    def stats() -> dict[str, Any]:
+        return {"data": service.stats_document()}
+
+    @service.route("GET", "/metrics", summary="Prometheus' text format", content_type="text/plain")
+    def metrics() -> Response:
+        text, content_type = metrics_module.scrape()
+        return Response(text, content_type=content_type)
+
+    @service.route("GET", "/openapi.json", summary="This very description")
+    def openapi() -> Response:
+        return json_answer(document())
+
+    @functools.cache
+    def document() -> dict[str, Any]:
+        health = service.health
+        return build_document(health.name, health.version, health.port, service.routes)
+
+    @service.route("GET", "/docs", summary="A page to read and try the calls", content_type="text/html")
+    def docs() -> Response:
+        return _asset("docs.html", "text/html")
+
+    @service.route("GET", "/docs/docs.js", summary="The page's script", content_type="text/javascript")
+    def docs_script() -> Response:
+        return _asset("docs.js", "text/javascript")
+
+
+def _asset(name: str, content_type: str) -> Response:
+    text = resources.files("shared.web").joinpath("assets", name).read_text("utf-8")
+    return Response(text, mimetype=content_type, headers={"Content-Security-Policy": DOCS_POLICY})
