@@ -13,6 +13,13 @@ def free_port() -> int:
         return port
 
 
+def port_taken(port: int) -> bool:
+    """Does anything accept connections on that loopback port?"""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_until(condition: Callable[[], object], timeout_s: float = 10.0, *, what: str = "") -> None:
     """Return once `condition()` is true; raise TimeoutError naming `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s

@@ -242,13 +242,6 @@ class PostgresServer(Server):
         return True
 
 
-def port_taken(port: int) -> bool:
-    """Does anything accept connections on that loopback port?"""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def alive(pid: int) -> bool:
     """Does that process run? A zombie holds no file, port or memory any more and counts as gone."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout

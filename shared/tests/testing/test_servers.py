@@ -4,7 +4,8 @@ import psycopg2
 import pytest
 import redis
 
-from shared.testing.servers import PostgresServer, RedisServer, ServerMissing, find_program, port_taken
+from shared.testing.net import port_taken
+from shared.testing.servers import PostgresServer, RedisServer, ServerMissing, find_program
 
 
 def _redis(server: RedisServer) -> redis.Redis:
