@@ -31,7 +31,7 @@ from shared.web.answers import success
 from shared.web.hall import ErrorHandler, furnish
 from shared.web.parsing import read_body, read_headers, read_query
 from shared.web.standard import add_standard_routes
-from shared.web.websocket import WebSocketRoute, WebSocketHandler
+from shared.web.websocket import Handler as WebSocketHandler
 
 State = Literal["starting", "ready", "draining", "stopped"]
 Hook = Callable[[], None]
@@ -49,7 +49,8 @@ class Service:
         self.metrics = MetricsCollector(name, enabled=settings.PROMETHEUS_ENABLED)
         self.health = HealthCheck(settings.SERVICE_NAME, settings.SERVICE_PORT, read_fleet().version)
         self.routes: list[RouteSpec] = []
-        self.websocket_routes: list[WebSocketRoute] = []
+        self.websocket_routes: list[tuple[str, WebSocketHandler]] = []
+        self.foreign_websockets: list[str] = []
         self.state: State = "starting"
         self._stats: Callable[[], dict[str, Any]] = dict
         self._ready: Callable[[], bool] = lambda: True
@@ -98,7 +99,11 @@ class Service:
 
     def websocket(self, path: str, handler: WebSocketHandler) -> None:
         """Serve plain WebSocket connections on `path` (werkzeug's rule syntax); dispatched before Flask."""
-        self.websocket_routes.append(WebSocketRoute(path, handler))
+        self.websocket_routes.append((path, handler))
+
+    def leave_websockets(self, prefix: str) -> None:
+        """Upgrades below this path prefix belong to another library (Socket.IO), which runs inside the app."""
+        self.foreign_websockets.append(prefix)
 
     def other_shape(self, prefix: str, handler: ErrorHandler) -> None:
         """Errors below this path prefix are shaped by `handler`: another protocol lives there."""

@@ -52,11 +52,10 @@ class Gatekeeper:
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in split_list(settings.ALLOWED_HOSTS)}
         self._origins = split_list(settings.CORS_ORIGINS)
 
-    def check_host(self, host: str) -> None:
-        """Raise Forbidden unless `host` (a Host header) is one of ours: a foreign name is a rebinding attack."""
+    def allows_host(self, host: str) -> bool:
+        """True when `host` (a Host header) is one of ours: a foreign name is a rebinding attack."""
         name = host.rsplit(":", 1)[0] if re.search(r":\d*$", host) else host
-        if name.strip("[]").lower() not in self._hosts:
-            raise Forbidden("this Host is not known here; ALLOWED_HOSTS names further ones")
+        return name.strip("[]").lower() in self._hosts
 
     def allows_origin(self, origin: str | None, host: str = "") -> bool:
         """True for no Origin (no browser), an allowed one, or the service's own page."""
@@ -96,8 +95,10 @@ def furnish(
         g.started = time.perf_counter()
         g.request_id = given if SAFE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         g.request_id_token = request_id.set(g.request_id)
-        gate.check_host(request.environ.get("HTTP_HOST", ""))
-        if not gate.allows_origin(request.headers.get("Origin"), request.environ.get("HTTP_HOST", "")):
+        host = request.environ.get("HTTP_HOST", "")
+        if not gate.allows_host(host):
+            raise Forbidden("this Host is not known here; ALLOWED_HOSTS names further ones")
+        if not gate.allows_origin(request.headers.get("Origin"), host):
             raise Forbidden("this Origin is not allowed here; CORS_ORIGINS names the allowed ones")
         if "\x00" in request.path:
             raise NotFound("there is no such path")

@@ -43,8 +43,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
     def handle_one_request(self) -> Any:
         result = self._within_bounds()
         if isinstance(result, tuple):  # pywsgi's own refusal: (status, ready bytes), in plain text
-            status = int(str(result[0]).split()[0])
-            return result[0], _refusal(TooLarge("too large") if status == 413 else MalformedInput("not a valid request"))
+            return result[0], _refusal(MalformedInput("this is not a valid HTTP request"))
         return result
 
     def _within_bounds(self) -> Any:
@@ -75,6 +74,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
             return
         self.deadline.close()
         if upgrade:
+            self.close_connection = True  # what follows on this socket is no HTTP
             super().handle_one_response()
             return
         self.server.in_flight += 1
@@ -85,16 +85,21 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
 
     def _take_body(self) -> bool:
         """Read the whole body before the application runs, under the request's deadline and `MAX_BODY`."""
+        if len(self.headers.get_all("Content-Length") or ()) > 1:  # two readers could disagree (request smuggling)
+            return self._refuse(MalformedInput("Content-Length must be given once"))
         declared = int(self.environ.get("CONTENT_LENGTH") or 0)
         body = b"" if declared > MAX_BODY else self._read_body()
         if declared > MAX_BODY or len(body) > MAX_BODY:
-            self.close_connection = True
-            self.socket.sendall(_refusal(TooLarge(f"the body is over {MAX_BODY:,} bytes")))
-            return False
+            return self._refuse(TooLarge(f"the body is over {MAX_BODY:,} bytes"))
         self.environ["wsgi.input"] = BytesIO(body)
         self.environ["CONTENT_LENGTH"] = str(len(body))
         self.environ.pop("HTTP_TRANSFER_ENCODING", None)
         return True
+
+    def _refuse(self, error: FleetError) -> bool:
+        self.close_connection = True
+        self.socket.sendall(_refusal(error))
+        return False
 
     def _read_body(self) -> bytes:
         try:
@@ -129,7 +134,14 @@ def serve(service: "Service") -> None:
         gevent.signal_handler(number, stop.set)
     _die_with_parent(bool(settings.UNDER_PM2))
     listener = _listen(settings.SERVICE_HOST, settings.SERVICE_PORT)
-    application = WebSocketGate(service.app, service.websocket_routes, service.gate)
+    application = WebSocketGate(
+        service.app,
+        service.websocket_routes,
+        origin_allowed=service.gate.allows_origin,
+        host_allowed=service.gate.allows_host,
+        pass_prefixes=tuple(service.foreign_websockets),
+    )
+    service.on_drain(application.close_all)
     server = Server(listener, application, log)
     server.start()
     service.start()
@@ -146,9 +158,11 @@ def serve(service: "Service") -> None:
 
 def _listen(host: str, port: int) -> Any:
     try:
-        return Server.get_listener((host, port), backlog=1024, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return Server.get_listener((host, port), backlog=1024, family=family)
     except OSError as error:
-        reason = "is taken by another program" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
+        taken = error.errno == errno.EADDRINUSE
+        reason = "is taken by another program" if taken else f"can't be used: {error.strerror}"
         raise SystemExit(f"Port {port} on {host} {reason}. Stop that program, or set PORT to a free one.") from None
 
 
