@@ -1,0 +1,103 @@
+"""A recorded market: one tape in endless laps since 2020, its ids shifted lap by lap so that they never break."""
+
+from bisect import bisect_right
+from dataclasses import replace
+
+from market_simulator.live import EPOCH_MS, LiveMarket, moved, moved_difference
+from market_simulator.market import BookTicker, BookView, DepthUpdate, Event, SymbolInfo
+from market_simulator.order_book import OrderBook
+from market_simulator.recorded_trades import RecordedTrades
+from market_simulator.tape import DEPTH, TICKER, Tape
+
+
+class RecordedMarket(LiveMarket):
+    """One symbol's tape as a SymbolMarket. Position p is event p % n of lap p // n; lap 0 starts at EPOCH_MS."""
+
+    def __init__(self, info: SymbolInfo, tape: Tape) -> None:
+        self._source = RecordedTrades(tape, info.tick_size, EPOCH_MS)
+        super().__init__(info, self._source)
+        self._tape = tape
+        self._position = 0  # of the next event
+        self._book = OrderBook()  # as on the tape; `_shift` is added when it is shown
+        self._update_id = 0
+        self._shift = 0
+
+    def _position_at(self, at_ms: int) -> int:
+        lap, offset = divmod(at_ms - EPOCH_MS, self._tape.lap_ms)
+        return lap * len(self._tape.events) + bisect_right(self._tape.events.emitted_ms, offset)
+
+    def _segment_shift(self, lap: int, segment: int) -> int:
+        laps, segment = divmod(segment, len(self._tape.depth))
+        return self._history.shift_at(EPOCH_MS + (lap + laps) * self._tape.lap_ms + self._tape.segment_ms[segment])
+
+    def _place(self, at_ms: int) -> None:
+        tape = self._tape
+        self._position = self._position_at(at_ms)
+        lap, index = divmod(self._position - 1, len(tape.events))
+        while tape.events.kinds[index] != DEPTH:
+            index -= 1
+        update = tape.events.indexes[index]
+        sides = dict(tape.start_bids), dict(tape.start_asks)
+        for number in range(1, update + 1):
+            for side, levels in zip(sides, tape.depth.levels(number), strict=True):
+                side.update(levels)
+        self._book = OrderBook(*(side.items() for side in sides))
+        self._update_id = tape.depth.last_ids[update] + lap * tape.id_span
+        self._shift = self._segment_shift(lap, update)
+
+    def _step(self, from_ms: int, to_ms: int) -> list[Event]:  # noqa: ARG002  the position says where from
+        start, self._position = self._position, self._position_at(to_ms)
+        return [self._happen(*divmod(position, len(self._tape.events))) for position in range(start, self._position)]
+
+    def _happen(self, lap: int, index: int) -> Event:
+        events = self._tape.events
+        kind, number, segment = events.kinds[index], events.indexes[index], self._tape.segments[index]
+        shift = self._segment_shift(lap, segment)
+        if kind == DEPTH:
+            return self._update(lap, number, shift)
+        if kind == TICKER:
+            ticker = self._tape.tickers[number]
+            bid, ask = moved((ticker.bid, ticker.ask), shift)
+            return BookTicker(ticker.update_id + lap * self._tape.id_span, bid, ask)
+        trade = self._source.trade(lap * len(self._tape.trades) + number)
+        return replace(trade, price=trade.price + shift) if shift else trade
+
+    def _update(self, lap: int, number: int, shift: int) -> DepthUpdate:
+        update, ids = self._tape.depth[number], lap * self._tape.id_span
+        if shift == self._shift:
+            self._book.apply(update.bids, update.asks)
+            bids, asks = tuple(moved(update.bids, shift)), tuple(moved(update.asks, shift))
+        else:
+            before = dict(self._book.bids.quantities), dict(self._book.asks.quantities)
+            self._book.apply(update.bids, update.asks)
+            bids = moved_difference(before[0].items(), self._shift, self._book.bids.quantities.items(), shift)
+            asks = moved_difference(before[1].items(), self._shift, self._book.asks.quantities.items(), shift)
+            self._shift = shift
+        self._update_id = update.last_id + ids
+        event_ms = EPOCH_MS + lap * self._tape.lap_ms + update.event_ms
+        return DepthUpdate(update.first_id + ids, self._update_id, event_ms, bids, asks)
+
+    def book(self) -> BookView:
+        """As SymbolMarket.book."""
+        bids, asks = self._book.bids.descending(), self._book.asks.ascending()
+        return BookView(self._update_id, moved(bids, self._shift), moved(asks, self._shift))
+
+    def best(self) -> BookTicker:
+        """As SymbolMarket.best."""
+        bid, ask = self._book.best()
+        if bid is None or ask is None:
+            raise RuntimeError("the tape's book has an empty side, or advance was never called")
+        (bid, ask) = moved((bid, ask), self._shift)
+        return BookTicker(self._update_id, bid, ask)
+
+    def status(self, now_ms: int) -> dict[str, object]:
+        """As SymbolMarket.status."""
+        lap = (now_ms - EPOCH_MS) // self._tape.lap_ms
+        prices = self._tape.trades.prices
+        return {
+            "kind": self.info.kind,
+            "lap": lap,
+            "next_seam_at": EPOCH_MS + (lap + 1) * self._tape.lap_ms,
+            "seam_jump_pct": round((prices[0] - prices[-1]) / prices[-1] * 100, 4),
+            "note": "24 h figures are of the loop",
+        }

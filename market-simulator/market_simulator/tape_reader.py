@@ -1,0 +1,213 @@
+"""Reads a recording into a Tape.
+
+A recording is a gzip file of lines `<local time in ns> <combined-stream frame>`, one of them a bare REST depth snapshot
+(tape/PROVENANCE.md). Its traps: the snapshot arrives after diff events and may lie inside one; bookTickers run ahead
+of the depth updates that cover them; the recorder's clock is behind the exchange's.
+"""
+
+import gzip
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from market_simulator.market import BookTicker, Level
+from market_simulator.order_book import OrderBook, difference
+from market_simulator.tape import (
+    DEPTH,
+    TICKER,
+    TRADE,
+    DepthColumns,
+    EventColumns,
+    Tape,
+    TickerColumns,
+    TradeColumns,
+    column,
+)
+
+_DEPTH_CADENCE_MS = 100
+Payload = dict[str, Any]
+
+
+class _Units(dict[str, int]):
+    """Decimals of the wire in units of 1e-8, remembered: a recording repeats most of them."""
+
+    def __missing__(self, text: str) -> int:
+        if text[-9:-8] != ".":  # spot pads every number to 8 decimals (binance-wire.md 2)
+            raise ValueError(f"not a decimal with 8 places: {text!r}")
+        self[text] = units = int(text[:-9] + text[-8:])
+        return units
+
+
+def load_tape(path: Path) -> Tape:
+    """Parse one recording (0.3 s). Raises OSError, or ValueError for a file that is no whole recording; no retry."""
+    reader = _Reader()
+    for local_ns, frame in _frames(path):
+        reader.take(local_ns, frame)
+    if not reader.symbol or not len(reader.depth):
+        raise ValueError(f"{path.name}: no REST depth snapshot, or no depth update after it")
+    return reader.finish()
+
+
+def _frames(path: Path) -> Iterator[tuple[int, Payload]]:
+    with gzip.open(path, "rb") as lines:
+        for line in lines:
+            local_ns, _, text = line.partition(b" ")
+            yield int(local_ns), orjson.loads(text)
+
+
+class _Reader:
+    """Takes the frames in order; times stay absolute until `finish`, when the clocks' skew is known."""
+
+    def __init__(self) -> None:
+        self.symbol = ""
+        self.depth, self.trades, self.tickers = DepthColumns(), TradeColumns(), TickerColumns()
+        self._events = EventColumns()
+        self._units = _Units()
+        self._start_ns = self._start_id = 0
+        self._buffered: list[Payload] = []
+        self._start, self._end = OrderBook(), OrderBook()
+        self._least_lag_ns = 2**63
+
+    def take(self, local_ns: int, frame: Payload) -> None:
+        if "stream" not in frame:
+            self._take_snapshot(local_ns, frame)
+            return
+        data = frame["data"]
+        if "E" in data:
+            self._least_lag_ns = min(self._least_lag_ns, local_ns - data["E"] * 1_000_000)
+        if self._start_ns:
+            self.symbol = data["s"]
+            {"trade": self._take_trade, "depthUpdate": self._take_depth}.get(data.get("e"), self._take_ticker)(
+                (local_ns - self._start_ns) // 1_000_000, data
+            )
+        elif data.get("e") == "depthUpdate":  # other frames before the snapshot are dropped
+            self._buffered.append(data)
+
+    def _take_snapshot(self, local_ns: int, snapshot: Payload) -> None:
+        self._start_ns, self._start_id = local_ns, snapshot["lastUpdateId"]
+        self._start = OrderBook(self._levels(snapshot["bids"]), self._levels(snapshot["asks"]))
+        self._end = OrderBook(self._levels(snapshot["bids"]), self._levels(snapshot["asks"]))
+        for data in self._buffered:
+            self._take_depth(0, data)
+
+    def _levels(self, pairs: list[list[str]]) -> list[Level]:
+        units = self._units
+        return [(units[price], units[quantity]) for price, quantity in pairs]
+
+    def _take_depth(self, emitted_ms: int, data: Payload) -> None:
+        first_id, last_id = data["U"], data["u"]
+        previous_id = self.depth.last_ids[-1] if len(self.depth) else self._start_id
+        if last_id <= previous_id:
+            return  # in the snapshot already
+        bids, asks = self._levels(data["b"]), self._levels(data["a"])
+        self._end.apply(bids, asks)
+        if first_id <= previous_id and not len(self.depth):
+            self._start.apply(bids, asks)  # the event straddles the snapshot: the lap starts after it
+            self._start_id = last_id
+            return
+        if first_id != previous_id + 1:
+            raise ValueError(f"depth update {first_id} does not follow {previous_id}")
+        self._events.append(DEPTH, len(self.depth), emitted_ms)
+        self._append_depth(self.depth, (first_id, last_id, data["E"]), bids, asks)
+
+    @staticmethod
+    def _append_depth(depth: DepthColumns, head: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> None:
+        depth.first_ids.append(head[0])
+        depth.last_ids.append(head[1])
+        depth.event_ms.append(head[2])
+        for side in (bids, asks):
+            depth.prices.extend([price for price, _ in side])
+            depth.quantities.extend([quantity for _, quantity in side])
+            depth.bounds.append(len(depth.prices))
+
+    def _take_ticker(self, emitted_ms: int, data: Payload) -> None:
+        if data["u"] > self._start_id:
+            units = self._units
+            bid, ask = (units[data["b"]], units[data["B"]]), (units[data["a"]], units[data["A"]])
+            self._events.append(TICKER, len(self.tickers), emitted_ms)
+            self.tickers.append(BookTicker(data["u"], bid, ask))
+
+    def _take_trade(self, emitted_ms: int, data: Payload) -> None:
+        trades = self.trades
+        trades.first_id = trades.first_id or data["t"]
+        if data["t"] != trades.first_id + len(trades):
+            raise ValueError(f"trade {data['t']} does not follow {trades.first_id + len(trades) - 1}")
+        self._events.append(TRADE, len(trades), emitted_ms)
+        trades.prices.append(self._units[data["p"]])
+        trades.quantities.append(self._units[data["q"]])
+        trades.at_ms.append(data["T"])
+        trades.event_ms.append(data["E"])
+        trades.buyer_is_maker.append(data["m"])
+
+    def finish(self) -> Tape:
+        """Put the seam before the events, turn absolute times into offsets, assign the segments."""
+        depth, tickers, events = self._seam()
+        for times in (self.trades.at_ms, self.trades.event_ms, self.depth.event_ms):
+            times[:] = array("q", map(self._offset, times))
+        depth.extend(self.depth)
+        for kind, index, emitted_ms in self._covered_events():
+            events.append(kind, index + (kind != TRADE), emitted_ms)
+            if kind == TICKER:
+                tickers.append(self.tickers[index])
+        last_depth_ms = max(self._events.emitted_ms[i] for i, kind in enumerate(self._events.kinds) if kind == DEPTH)
+        lap_ms = max(events.emitted_ms[-1] + 1, last_depth_ms + _DEPTH_CADENCE_MS)
+        segments = _segments(depth, tickers, events)
+        starts = _segment_starts(lap_ms, len(depth), self.trades, events, segments)
+        bids, asks = self._start.bids.descending(), self._start.asks.ascending()
+        return Tape(self.symbol, lap_ms, bids, asks, depth, self.trades, tickers, events, segments, starts)
+
+    def _seam(self) -> tuple[DepthColumns, TickerColumns, EventColumns]:
+        depth, tickers, events = DepthColumns(), TickerColumns(), EventColumns()
+        bids = difference(self._end.bids.quantities, self._start.bids.quantities)
+        asks = difference(self._end.asks.quantities, self._start.asks.quantities)
+        self._append_depth(depth, (self._start_id, self._start_id, 0), list(bids), list(asks))
+        events.append(DEPTH, 0, 0)
+        best_bid, best_ask = self._start.best()
+        if best_bid is None or best_ask is None:
+            raise ValueError("the snapshot has an empty side")
+        tickers.append(BookTicker(self._start_id, best_bid, best_ask))
+        events.append(TICKER, 0, 0)
+        return depth, tickers, events
+
+    def _covered_events(self) -> Iterator[tuple[int, int, int]]:
+        """All but the bookTickers at the end that no depth update of the recording covers."""
+        events, end_id = self._events, self.depth.last_ids[-1]
+        for kind, index, emitted_ms in zip(events.kinds, events.indexes, events.emitted_ms, strict=True):
+            if kind != TICKER or self.tickers.update_ids[index] <= end_id:
+                yield kind, index, emitted_ms
+
+    def _offset(self, exchange_ms: int) -> int:
+        """E or T as an offset. The least lag counts as none at all, so E never lies after the emission."""
+        return max(0, (exchange_ms * 1_000_000 + self._least_lag_ns - self._start_ns) // 1_000_000)
+
+
+def _segments(depth: DepthColumns, tickers: TickerColumns, events: EventColumns) -> "array[int]":
+    """A bookTicker belongs to the depth update that holds its id, a trade to the next one on the wire."""
+    segments, next_depth, holder = column(), 0, 0
+    for kind, index in zip(events.kinds, events.indexes, strict=True):
+        if kind == TICKER:
+            while depth.last_ids[holder] < tickers.update_ids[index]:
+                holder += 1
+        segments.append(holder if kind == TICKER else next_depth)
+        next_depth += kind == DEPTH
+    return segments
+
+
+def _segment_starts(
+    lap_ms: int, count: int, trades: TradeColumns, events: EventColumns, segments: "array[int]"
+) -> "array[int]":
+    """The earliest emission or trade time of each segment; the seam's begins with the trades after the last update."""
+    earliest = [lap_ms] * (count + 1)
+    for kind, index, emitted_ms, segment in zip(
+        events.kinds, events.indexes, events.emitted_ms, segments, strict=True
+    ):
+        at_ms = min(emitted_ms, trades.at_ms[index]) if kind == TRADE else emitted_ms
+        earliest[segment] = min(earliest[segment], at_ms)
+    earliest[0] = min(earliest[0], earliest[count] - lap_ms)
+    earliest[count] = earliest[0] + lap_ms
+    for segment in range(count - 1, 0, -1):
+        earliest[segment] = min(earliest[segment], earliest[segment + 1])
+    return array("q", earliest[:count])
