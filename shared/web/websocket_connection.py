@@ -6,7 +6,7 @@ Works on plain sockets with threads and, where gevent has patched the process, o
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from shared.websocket_frames import (
     DEFAULT_MAX_BYTES,
@@ -59,6 +59,8 @@ class WebSocket:
         self.close_code: int | None = None
         self.close_reason = ""
         self.last_pong_at = time.monotonic()
+        # Told of each ping and pong that comes in (a server may count them, or check the payload); must not block.
+        self.on_control: Callable[[Message], None] | None = None
 
     @property
     def closed(self) -> bool:
@@ -186,6 +188,8 @@ class WebSocket:
         return chunk
 
     def _control(self, message: Message) -> None:
+        if self.on_control is not None and message.opcode is not Opcode.CLOSE:
+            self.on_control(message)
         if message.opcode is Opcode.PONG:
             self.last_pong_at = time.monotonic()
         elif message.opcode is Opcode.PING:
