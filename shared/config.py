@@ -11,13 +11,14 @@ if __name__ == "__main__":  # run by path: make `shared` importable from any fol
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+import json
 import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -48,6 +49,12 @@ def _no_stream_path(value: str) -> str:
     return value
 
 
+def _always(value: bool) -> bool:
+    if not value:
+        raise ValueError("must be true: the rules can't be switched off")
+    return value
+
+
 HttpUrl = Annotated[str, _url("http", "https")]
 StreamUrl = Annotated[str, _url("ws", "wss"), AfterValidator(_no_stream_path)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
@@ -72,7 +79,9 @@ class Settings(BaseModel):
         "auto", description="auto and text: lines for people; json: one object a line (containers)"
     )
     VAR_DIR: Path = Field(ROOT / "var", description="where services keep their files")
-    WHITE_HAT_MODE: Literal[True] = Field(True, description="always true: the rules can't be switched off")
+    WHITE_HAT_MODE: Annotated[bool, AfterValidator(_always)] = Field(
+        True, description="always true: the rules can't be switched off"
+    )
 
     DATABASE_URL: SecretStr | None = Field(None, description="postgresql://…; unset: the embedded SQLite")
     DB_ENABLED: bool = Field(True, description="false: nothing durable, Redis or memory only")
@@ -123,7 +132,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            raise ConfigError(_one_line(error)) from None
+            raise ConfigError(cls._one_line(error)) from None
 
     @classmethod
     def _from_fleet(cls) -> dict[str, Any]:
@@ -159,11 +168,40 @@ class Settings(BaseModel):
         login = quote(self.DB_USER, safe="") + (":" + quote(password, safe="") if password else "")
         return f"postgresql://{login}@{self.DB_HOST}:{self.DB_PORT}/{quote(self.DB_NAME, safe='')}"
 
+    @classmethod
+    def _one_line(cls, error: ValidationError) -> str:
+        wrong = []
+        for item in error.errors(include_url=False):
+            field = str(item["loc"][0])
+            annotation = cls.model_fields[field].annotation if field in cls.model_fields else None
+            shown = "(hidden)" if "Secret" in str(annotation) else repr(item["input"])
+            message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            wrong.append(f"{VARIABLE_OF.get(field, field)}={shown}: {message}")
+        return "Wrong setting: " + "; ".join(dict.fromkeys(wrong))
+
     def secrets(self) -> list[str]:
-        """Every secret value in force, passwords inside URLs included, so that the logger can hide them."""
-        found = [v.get_secret_value() for v in dict(self).values() if isinstance(v, SecretStr)]
-        found += [password for url in found if "://" in url and (password := urlsplit(url).password)]
-        return [secret for secret in found if len(secret) >= 4]
+        """Every secret in force, logins inside URLs included, in each form a text may hold it; the longest first."""
+        found = [value.get_secret_value() for value in dict(self).values() if isinstance(value, SecretStr)]
+        found += [login for url in found if (login := _login(url))]
+        long_enough = [secret for secret in found if len(secret) >= 4]
+        forms = {form for s in long_enough for form in (s, quote(s, safe=""), json.dumps(s)[1:-1])}
+        return sorted(forms, key=len, reverse=True)
+
+    def hide_secrets(self, text: str) -> str:
+        """`text` with every secret in force replaced by `***`."""
+        for secret in self.secrets():
+            text = text.replace(secret, "***")
+        return text
+
+
+def _login(url: str) -> str | None:
+    """The password inside a URL, decoded; of an http URL without one (a Sentry DSN) the user name, which is a key."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    found = parts.password or (parts.username if parts.scheme in {"http", "https"} else None)
+    return unquote(found) if found else None
 
 
 def split_list(text: str) -> list[str]:
@@ -172,11 +210,16 @@ def split_list(text: str) -> list[str]:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """`NAME=value` lines of a `.env`; quotes around a value and `# …` after a blank are taken off. No file: empty."""
+    """`NAME=value` lines of a `.env`; quotes around a value and `# …` after a blank are taken off. No file: empty.
+
+    Raises ConfigError when the file isn't UTF-8.
+    """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except OSError:
         return {}
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: the file can't be read; it must be text in UTF-8") from None
     values: dict[str, str] = {}
     for line in lines:
         name, equals, value = line.strip().removeprefix("export ").partition("=")
@@ -201,17 +244,6 @@ def _lookup(source: Mapping[str, str], variable: str) -> str | None:
         return Path(file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"{variable}_FILE={file}: the file can't be read; it must hold {variable}'s value") from None
-
-
-def _one_line(error: ValidationError) -> str:
-    wrong = []
-    for item in error.errors(include_url=False):
-        field = str(item["loc"][0])
-        annotation = Settings.model_fields[field].annotation if field in Settings.model_fields else None
-        shown = "(hidden)" if "Secret" in str(annotation) else repr(item["input"])
-        message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        wrong.append(f"{VARIABLE_OF.get(field, field)}={shown}: {message}")
-    return "Wrong setting: " + "; ".join(dict.fromkeys(wrong))
 
 
 def _program_folder() -> Path:

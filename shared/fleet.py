@@ -38,5 +38,8 @@ class Fleet:
 def read_fleet(path: Path = ROOT / "fleet.json") -> Fleet:
     """Read the list. Raises OSError or ValueError; neither gets better by a retry."""
     document = json.loads(path.read_text("utf-8"))
-    services = tuple(FleetService(**{**entry, "needs": tuple(entry["needs"])}) for entry in document["services"])
-    return Fleet(document["project"], document["version"], services)
+    try:
+        services = tuple(FleetService(**{**entry, "needs": tuple(entry["needs"])}) for entry in document["services"])
+        return Fleet(document["project"], document["version"], services)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a list of services: {error}") from error

@@ -28,9 +28,10 @@ def judge(
     Judging is not refusing: who stores, stores and marks; who acts, acts only on an empty answer.
     """
     broken: list[Violation] = []
-    if (1.0 if leverage is None else leverage) > MAX_LEVERAGE:
+    # Written as "not within", so that NaN, which compares false with everything, breaks the rule.
+    if not (1.0 if leverage is None else leverage) <= MAX_LEVERAGE:
         broken.append("leverage_above_3")
-    if confidence < MIN_CONFIDENCE:
+    if not confidence >= MIN_CONFIDENCE:
         broken.append("confidence_below_65")
     if stop_loss is None and signal_type != EXEMPT_FROM_STOP_LOSS:
         broken.append("stop_loss_required")
