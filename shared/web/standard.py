@@ -76,7 +76,8 @@ def add_standard_routes(service: "Service") -> None:
     @functools.cache
     def document() -> dict[str, Any]:
         health = service.health
-        return build_document(health.name, health.version, health.port, service.routes)
+        routes = [*service.routes[standard:], *service.routes[:standard]]  # readers want the service's own calls first
+        return build_document(health.name, health.version, health.port, routes)
 
     @service.route("GET", "/docs", summary="A page to read and try the calls", content_type="text/html")
     def docs() -> Response:
@@ -85,6 +86,8 @@ def add_standard_routes(service: "Service") -> None:
     @service.route("GET", "/docs/docs.js", summary="The page's script", content_type="text/javascript")
     def docs_script() -> Response:
         return _asset("docs.js", "text/javascript")
+
+    standard = len(service.routes)
 
 
 def _asset(name: str, content_type: str) -> Response:
