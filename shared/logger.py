@@ -31,7 +31,7 @@ STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asct
 
 
 class _Formatter(logging.Formatter):
-    """Turns a record into one line (text: tracebacks follow on lines of their own) and hides the secrets in it."""
+    """Turns a record into one line (text: a traceback follows, indented) and hides the secrets in it."""
 
     def __init__(self, *, as_json: bool, coloured: bool, secrets: list[str]):
         super().__init__()
@@ -51,7 +51,9 @@ class _Formatter(logging.Formatter):
         marks = {**({"request_id": found} if (found := request_id.get()) else {}), **_extra(record)}
         tail = "".join(f" {name}={value}" for name, value in marks.items())
         line = f"{moment} {level} {record.name}: {_printable(record.getMessage())}{_printable(tail)}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:  # indented, so that no message inside it passes for a line of the log
+            line += "".join(f"\n  {_printable(part)}" for part in self.formatException(record.exc_info).split("\n"))
+        return line
 
     def _json(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
