@@ -1,0 +1,272 @@
+"""The pump: advances the markets that are watched and sends what happened. This is the hot path, all in one file.
+
+- One greenlet owns every market; a call that needs the live book (`/depth`) advances it through here too, so that a
+  snapshot, the frames before it and the frames after it come from one book.
+- A frame is built and encoded once per channel and form (name, raw or combined, time unit); server frames are not
+  masked, so the same bytes go to every subscriber. Encoding per client costs 8 µs, appending bytes 0.2 µs.
+- Frames of one tick leave a socket in one system call (Outbox), which is worth a factor of 6 to 40 at high rates.
+- Nothing is logged per frame, and the pump sleeps when nobody listens.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import gevent
+import orjson
+from gevent.event import Event
+
+from market_simulator.market import BookTicker, DepthUpdate, SymbolMarket, Trade
+from market_simulator.sim_clock import SimClock
+from market_simulator.wire import payloads, timed
+from market_simulator.wire.aggregates import Aggregate, LiveAggregates
+from market_simulator.wire.faults import Faults
+from market_simulator.wire.streams import Channel, Kind
+from shared.websocket_frames import Opcode, encode_frame
+
+TICK_S = 0.01
+AFTER_BUG_S = 1.0
+
+Builder = Callable[[int], Any]
+
+
+class Receiver(Protocol):
+    """Whoever gets frames; `send_data` must not block."""
+
+    def send_data(self, frame: bytes) -> None: ...
+
+
+class Form(NamedTuple):
+    """How a subscriber wants a channel: under which name, wrapped or not, in which time unit."""
+
+    name: str
+    combined: bool
+    scale: int
+
+
+class Topic:
+    """A channel that someone listens to."""
+
+    def __init__(self, channel: Channel, now_ms: int):
+        self.channel = channel
+        self.forms: dict[Form, dict[Receiver, None]] = {}
+        self.state: Any = None  # what its kind needs between two pushes
+        self.phase_ms = timed.KlineFeed.SETTLE_MS if channel.kind is Kind.KLINE else 0
+        self._beat = self._beat_of(now_ms)
+
+    def is_due(self, now_ms: int) -> bool:
+        """True once in each period, at the first tick in it; never in the period of its own begin."""
+        beat = self._beat_of(now_ms)
+        due, self._beat = beat != self._beat, beat
+        return due
+
+    def _beat_of(self, now_ms: int) -> int:
+        return (now_ms - self.phase_ms) // (self.channel.period_ms or 1)
+
+
+class Feed:
+    """One symbol: its market and the topics that hang on it."""
+
+    def __init__(self, market: SymbolMarket):
+        self.market = market
+        self.symbol = market.info.symbol
+        self.topics: dict[Channel, Topic] = {}
+        self.trades: list[Topic] = []
+        self.aggregates: list[Topic] = []
+        self.best: list[Topic] = []
+        self.depth: list[Topic] = []
+        self.merged_depth: list[Topic] = []
+        self.timed: list[Topic] = []
+
+    def sort(self) -> None:
+        """Lay the topics out by what the pump asks for."""
+        topics = list(self.topics.values())
+        self.trades = [topic for topic in topics if topic.channel.kind is Kind.TRADE]
+        self.aggregates = [topic for topic in topics if topic.channel.kind is Kind.AGG_TRADE]
+        self.best = [topic for topic in topics if topic.channel.kind is Kind.BOOK_TICKER]
+        diffs = [topic for topic in topics if topic.channel.kind is Kind.DEPTH]
+        self.depth = [topic for topic in diffs if topic.channel.period_ms == 100]
+        self.merged_depth = [topic for topic in diffs if topic.channel.period_ms == 1000]
+        self.timed = [topic for topic in topics if topic.channel.period_ms and topic not in self.depth]
+
+
+class Hub:
+    """All feeds, and who listens to what. Also where REST finds its markets (`rest.Markets`)."""
+
+    def __init__(self, markets: Mapping[str, SymbolMarket], clock: SimClock, faults: Faults):
+        self._markets = markets
+        self._clock = clock
+        self._faults = faults
+        self._feeds = {symbol: Feed(market) for symbol, market in markets.items()}
+        self._arrays: dict[Channel, Topic] = {}
+        self._watched: list[Feed] = []
+        self._wanted = Event()
+        self.frames_encoded = 0
+        self.frames_sent = 0
+        self.late_ms = 0  # simulated time between the last two ticks
+
+    # REST's view
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def find(self, symbol: str) -> SymbolMarket | None:
+        return self._markets.get(symbol)
+
+    def all(self) -> Mapping[str, SymbolMarket]:
+        return self._markets
+
+    def catch_up(self, symbol: str) -> int:
+        now_ms = self._clock.now_ms()
+        self._advance(self._feeds[symbol], now_ms)
+        return now_ms
+
+    # Who listens
+
+    def add(self, receiver: Receiver, channel: Channel, form: Form) -> None:
+        """Begin to send a channel. A symbol that isn't listed is silence; nothing is pushed because of subscribing."""
+        feed = self._feeds.get(channel.symbol)
+        if (channel.symbol and feed is None) or channel.kind is Kind.SILENT:
+            return
+        now_ms = self._clock.now_ms()
+        topics = self._arrays if feed is None else feed.topics
+        if feed is not None:
+            self._advance(feed, now_ms)  # what happened before belongs to those who listened then
+        topic = topics.get(channel)
+        if topic is None:
+            topic = topics[channel] = self._new_topic(channel, feed, now_ms)
+        topic.forms.setdefault(form, {})[receiver] = None
+        self._lay_out(feed)
+
+    def remove(self, receiver: Receiver, channel: Channel, form: Form) -> None:
+        """End it; unknown ones are ignored."""
+        feed = self._feeds.get(channel.symbol)
+        topics = self._arrays if feed is None else feed.topics
+        topic = topics.get(channel)
+        if topic is None or form not in topic.forms:
+            return
+        topic.forms[form].pop(receiver, None)
+        if not topic.forms[form]:
+            del topic.forms[form]
+        if not topic.forms:
+            del topics[channel]
+        self._lay_out(feed)
+
+    def _new_topic(self, channel: Channel, feed: Feed | None, now_ms: int) -> Topic:
+        topic = Topic(channel, now_ms)
+        if feed is None:
+            topic.state = timed.ChangedTickers()
+            topic.state.push(self._markets.values(), channel, now_ms)
+        elif channel.kind is Kind.KLINE:
+            topic.state = timed.KlineFeed(feed.market, channel, now_ms)
+        elif channel.kind is Kind.DEPTH:
+            topic.state = timed.DepthMerger()
+        elif channel.kind is Kind.AGG_TRADE:
+            topic.state = LiveAggregates()
+        return topic
+
+    def _lay_out(self, feed: Feed | None) -> None:
+        if feed is not None:
+            feed.sort()
+        self._watched = [feed for feed in self._feeds.values() if feed.topics]
+        if self._watched or self._arrays:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+
+    def listening(self) -> dict[str, int]:
+        """Live channels per symbol, for /stats."""
+        return {symbol: len(feed.topics) for symbol, feed in self._feeds.items()}
+
+    # The pump
+
+    def run(self, on_bug: Callable[[Exception], None]) -> None:
+        """Tick until killed. A bug is reported and the pump goes on: one bad frame must not end the market."""
+        while True:
+            self._wanted.wait()
+            try:
+                self.tick()
+            except Exception as error:  # noqa: BLE001  # reported through on_bug; the loop has to survive
+                on_bug(error)
+                gevent.sleep(AFTER_BUG_S)
+            gevent.sleep(TICK_S)
+
+    def tick(self) -> None:
+        """Bring every watched market to now and push what is due."""
+        now_ms = self._clock.now_ms()
+        for feed in self._watched:
+            self._advance(feed, now_ms)
+        for feed in self._watched:
+            for topic in feed.timed:
+                if topic.is_due(now_ms):
+                    self._push_timed(feed, topic, now_ms)
+        for topic in list(self._arrays.values()):
+            if topic.is_due(now_ms):
+                build = topic.state.push(self._markets.values(), topic.channel, now_ms)
+                if build is not None:
+                    self._publish(topic, now_ms, build)
+
+    def _advance(self, feed: Feed, now_ms: int) -> None:
+        symbol = feed.symbol
+        for event in feed.market.advance(now_ms):
+            if isinstance(event, BookTicker):
+                for topic in feed.best:
+                    self._publish(topic, event.update_id, partial(payloads.book_ticker, symbol, event))
+            elif isinstance(event, Trade):
+                for topic in feed.trades:
+                    self._publish(topic, event.id, partial(payloads.trade, symbol, event))
+                for topic in feed.aggregates:
+                    self._push_aggregate(topic, symbol, topic.state.add(event))
+            else:
+                self._on_depth(feed, event)
+        for topic in feed.aggregates:
+            self._push_aggregate(topic, symbol, topic.state.settle(now_ms))
+
+    def _on_depth(self, feed: Feed, event: DepthUpdate) -> None:
+        symbol = feed.symbol
+        for topic in feed.depth:
+            ids = [event.first_id, event.last_id]
+            self._publish(topic, ids, partial(payloads.depth_update, symbol, event))
+        for topic in feed.merged_depth:
+            topic.state.add(event)
+
+    def _push_aggregate(self, topic: Topic, symbol: str, event: Aggregate | None) -> None:
+        if event is not None:
+            self._publish(topic, event.first.id, partial(payloads.agg_trade, symbol, event))
+
+    def _push_timed(self, feed: Feed, topic: Topic, now_ms: int) -> None:
+        channel, market = topic.channel, feed.market
+        if channel.kind is Kind.KLINE:
+            for open_ms, builder in topic.state.beat(now_ms):
+                self._publish(topic, open_ms, builder)
+        elif channel.kind is Kind.DEPTH:
+            event = topic.state.take(now_ms)
+            if event is not None:
+                ids = [event.first_id, event.last_id]
+                self._publish(topic, ids, partial(payloads.depth_update, feed.symbol, event))
+        elif channel.kind is Kind.PARTIAL_DEPTH:
+            book = market.book()
+            if book.last_update_id != topic.state:  # an unchanged book is not sent again
+                topic.state = book.last_update_id
+                self._publish(topic, topic.state, lambda _: payloads.partial_depth(book, channel.levels))
+        else:
+            build = timed.single(market, channel, now_ms)
+            if build is not None:
+                self._publish(topic, now_ms, build)
+
+    def _publish(self, topic: Topic, id: Any, build: Builder) -> None:
+        """Send one payload in every form that somebody wants. `id` is what a dropped frame is known by."""
+        if self._faults.drops and self._faults.drops_frame(topic.channel, id):
+            return
+        bodies: dict[int, bytes] = {}
+        for form, receivers in topic.forms.items():
+            body = bodies.get(form.scale)
+            if body is None:
+                body = bodies[form.scale] = orjson.dumps(build(form.scale))
+            if form.combined:
+                body = b'{"stream":' + orjson.dumps(form.name) + b',"data":' + body + b"}"
+            frame = encode_frame(Opcode.TEXT, body)
+            self.frames_encoded += 1
+            self.frames_sent += len(receivers)
+            for receiver in receivers:
+                receiver.send_data(frame)

@@ -1,0 +1,148 @@
+"""Every open socket: who may come in, what the URL asks for, pings, the end of a connection's life."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import gevent
+
+from market_simulator.wire.errors import ExchangeError
+from market_simulator.wire.faults import Faults
+from market_simulator.wire.hub import Hub
+from market_simulator.wire.limits import STREAMS_PER_CONNECTION, ConnectLimit
+from market_simulator.wire.outbox import Outbox
+from market_simulator.wire.session import POLICY, Session
+from shared.web.websocket import WebSocket
+from shared.websocket_frames import Message, Opcode
+
+GOING_AWAY = 1001
+SEND_BUFFER_BYTES = 262_144  # the kernel would grow it to 4 MB for a client that doesn't read
+ROUND_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Seconds of the wall clock. The exchange's own are the defaults."""
+
+    ping_s: float = 20.0
+    pong_timeout_s: float = 60.0
+    life_s: float = 86_400.0
+    limited: bool = True
+    nested_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a socket's URL asks for."""
+
+    names: list[str]
+    combined: bool
+    scale: int
+    is_live: bool
+
+
+def read_url(path: str, query: str) -> Wish | None:
+    """`/ws…`, `/stream…`, below `/public` and `/market` too (futures: silent). None: a bad timeUnit.
+
+    `+` stays `+` in the query: it belongs to `@kline_1d@+08:00`.
+    """
+    parts = [part for part in path.split("/") if part]
+    is_live = parts[:1] not in (["public"], ["market"])
+    if not is_live:
+        parts = parts[1:]
+    combined = parts[:1] == ["stream"]
+    values = dict(part.partition("=")[::2] for part in query.split("&"))
+    unit = unquote(values.get("timeUnit", "MILLISECOND")).upper()
+    if unit not in ("MILLISECOND", "MICROSECOND"):
+        return None
+    names = parts[1:]
+    if combined:
+        names = [name for name in unquote(values.get("streams", "")).split("/") if name]
+    return Wish(names, combined, 1000 if unit == "MICROSECOND" else 1, is_live)
+
+
+class Lobby:
+    """Lets sockets in and watches over them."""
+
+    def __init__(self, hub: Hub, faults: Faults, monotonic: Callable[[], float], rules: Rules):
+        self._hub = hub
+        self._faults = faults
+        self._monotonic = monotonic
+        self._rules = rules
+        self._connects = ConnectLimit()
+        self.connections: dict[Session, WebSocket] = {}
+        self.accepted = 0
+        self.overflowed = 0
+
+    def serve(self, ws: WebSocket, address: str, path: str, query: str, raw: socket.socket | None) -> None:
+        """One connection, from its handshake to its end."""
+        wish = read_url(path, query)
+        if self._faults.outage_status is not None:
+            ws.abort()
+            return
+        if wish is None or len(wish.names) > STREAMS_PER_CONNECTION:
+            ws.close(POLICY, "Invalid request")
+            return
+        try:
+            if self._rules.limited:
+                self._connects.enter(address, self._monotonic())
+        except ExchangeError as error:
+            ws.close(POLICY, error.msg)
+            return
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self._run(ws, address, wish)
+
+    def _run(self, ws: WebSocket, address: str, wish: Wish) -> None:
+        outbox = Outbox(ws)
+        session = Session(
+            self._hub, outbox, address, self._monotonic(), combined=wish.combined, scale=wish.scale,
+            is_live=wish.is_live, limited=self._rules.limited, nested_errors=self._rules.nested_errors,
+        )  # fmt: skip
+        ws.on_control = lambda message: self._on_control(session, message)
+        self.connections[session] = ws
+        self.accepted += 1
+        writer = gevent.spawn(outbox.run)
+        try:
+            session.open_with(wish.names)
+            while (text := ws.receive()) is not None:
+                session.on_message(text, self._monotonic())
+        finally:
+            session.close()
+            del self.connections[session]
+            self.overflowed += outbox.overflowed
+            writer.kill()
+
+    def _on_control(self, session: Session, message: Message) -> None:
+        now_s = self._monotonic()
+        if message.opcode is Opcode.PONG:
+            session.on_pong(bytes(message.data) if isinstance(message.data, bytes) else b"", now_s)
+        if message.opcode is not Opcode.CLOSE:
+            session.within_rate(now_s)
+
+    def watch(self) -> None:
+        """Ping, and end what is dead or too old, until killed."""
+        while True:
+            gevent.sleep(min(ROUND_S, self._rules.ping_s / 4))
+            self.round(self._monotonic())
+
+    def round(self, now_s: float) -> None:
+        """One look at every socket."""
+        for session, ws in list(self.connections.items()):
+            if now_s - session.opened_s >= self._rules.life_s:
+                session.outbox.end(GOING_AWAY, "24 h are over")
+            elif now_s - session.ponged_s >= self._rules.pong_timeout_s:
+                ws.abort()
+            elif now_s - session.pinged_s >= self._rules.ping_s:
+                session.ping(now_s)
+
+    def matching(self, symbol: str | None) -> list[Session]:
+        """The sockets that listen to a symbol; None: all."""
+        return [session for session in self.connections if session.matches(symbol)]
+
+    def cut(self, sessions: list[Session]) -> None:
+        """Drop their TCP connections, without a Close frame."""
+        for session in sessions:
+            if (ws := self.connections.get(session)) is not None:
+                ws.abort()

@@ -1,0 +1,30 @@
+"""Scaled integers to the exchange's decimal strings: exact, padded to eight decimals."""
+
+from market_simulator.market import UNIT, Level
+
+
+def fixed8(units: int) -> str:
+    """`6183763000000` (units of 1e-8) → `61837.63000000`."""
+    if units < 0:
+        return "-" + fixed8(-units)
+    whole, part = divmod(units, UNIT)
+    return f"{whole}.{part:08d}"
+
+
+def quote8(units: int) -> str:
+    """A quote amount in units of 1e-16, cut to eight decimals as the exchange prints it."""
+    return fixed8(units // UNIT)
+
+
+def percent3(change: int, base: int) -> str:
+    """`change` in percent of `base`, rounded half away from zero to three decimals: `-0.317`."""
+    if base == 0:
+        return "0.000"
+    thousandths = (abs(change) * 200_000 + base) // (2 * base)
+    sign = "-" if change < 0 and thousandths else ""
+    return f"{sign}{thousandths // 1000}.{thousandths % 1000:03d}"
+
+
+def levels8(levels: "list[Level] | tuple[Level, ...]") -> list[list[str]]:
+    """Book levels as the wire's `[["price", "quantity"], …]`."""
+    return [[fixed8(price), fixed8(quantity)] for price, quantity in levels]
