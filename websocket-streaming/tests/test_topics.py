@@ -1,0 +1,76 @@
+"""Wishes: whatever a client sends is read, never raised at."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websocket_streaming.topics import MAX_DETAILS, read_symbol, read_wish
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=10), inner, max_size=5),
+    max_leaves=20,
+)
+FIELDS = st.sampled_from(["symbols", "channels", "market", "last", "interval"])
+
+
+def test_lower_case_is_accepted_and_the_price_channel_on_spot_is_meant_by_default() -> None:
+    wish = read_wish({"symbols": ["btcusdt", "BTCUSDT", "ethusdt"]})
+    assert (wish.symbols, wish.channels, wish.market) == (["BTCUSDT", "ETHUSDT"], ["price"], "spot")
+    assert wish.problems == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        (None, "payload"), ([], "payload"), ("BTCUSDT", "payload"), (float("nan"), "payload"), ({}, "symbols"),
+        ({"symbols": []}, "symbols"), ({"symbols": "BTCUSDT"}, "symbols"), ({"symbols": {"a": 1}}, "symbols"),
+        ({"symbols": ["X"], "market": 5}, "market"), ({"symbols": ["X"], "market": "moon"}, "market"),
+        ({"symbols": ["X"], "channels": "price"}, "channels"), ({"symbols": ["X"], "channels": []}, "channels"),
+        ({"symbols": ["X"], "channels": [None]}, "channels"), ({"symbols": ["X"], "last": []}, "last"),
+    ],
+)  # fmt: skip
+def test_a_malformed_wish_names_the_field(payload: Any, field: str) -> None:
+    problems = read_wish(payload).problems
+    assert [(problem.code, problem.details[0]["field"]) for problem in problems] == [("validation_error", field)]
+
+
+def test_what_is_not_served_yet_says_so_and_asks_for_nothing() -> None:
+    futures = read_wish({"symbols": ["BTCUSDT"], "market": "futures"})
+    assert [problem.code for problem in futures.problems] == ["market_not_served"]
+    assert "futures" in futures.problems[0].message
+    assert futures.topics == []
+
+
+def test_a_channel_not_served_yet_says_so_while_the_others_are_meant() -> None:
+    wish = read_wish({"symbols": ["BTCUSDT"], "channels": ["price", "orderbook", "klines"]})
+    assert wish.channels == ["price"]
+    assert [problem.code for problem in wish.problems] == ["channel_not_served"] * 2
+
+
+def test_wrong_symbols_are_named_and_the_valid_rest_is_meant() -> None:
+    wish = read_wish({"symbols": ["BTCUSDT", 5, "a b", "", "X" * 33, None, float("nan")]})
+    assert wish.symbols == ["BTCUSDT"]
+    assert len(wish.problems) == 1
+    assert len(wish.problems[0].details) == 6
+
+
+def test_an_error_about_ten_thousand_symbols_stays_small() -> None:
+    wish = read_wish({"symbols": ["no symbol"] * 10_000})
+    assert len(wish.problems[0].details) == MAX_DETAILS
+    assert "10000" in wish.problems[0].message
+
+
+@pytest.mark.parametrize(("text", "symbol"), [("币安人生usdt", "币安人生USDT"), ("btcusdt_260925", "BTCUSDT_260925")])
+def test_symbols_may_hold_any_scripts_letters_and_an_underscore(text: str, symbol: str) -> None:
+    assert read_symbol(text) == symbol
+
+
+@settings(max_examples=300)
+@given(JSON | st.dictionaries(FIELDS, JSON, max_size=5))
+def test_whatever_was_sent_is_read(payload: Any) -> None:
+    wish = read_wish(payload)
+    assert all(read_symbol(symbol) == symbol for symbol in wish.symbols)
+    assert len(wish.problems) <= 8
+    assert all(problem.payload().keys() == {"code", "message", "details"} for problem in wish.problems)

@@ -1,0 +1,1 @@
+"""Live prices from the exchange to many clients, over Socket.IO, plain WebSocket and REST."""

@@ -1,0 +1,117 @@
+"""Socket.IO's connections on our own WebSocket: bounded frames, no thread or inflater per client, refusals by 403.
+
+The stock one (simple-websocket) assembles a message of any size before its length is looked at, and offers compression,
+whose expansion has no bound.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+from engineio.packet import Packet
+from werkzeug.wrappers import Request
+
+from shared.errors import FleetError, Forbidden, Unavailable
+from shared.web.answers import error_document
+from shared.web.hall import Gatekeeper
+from shared.web.websocket import WebSocket, WebSocketClosed, WebSocketGate, WsgiApp
+from shared.web.websocket_connection import SEND_TIMEOUT_S
+from websocket_streaming.plain import bound_send_buffer
+
+PATH = "/socket.io/"
+OPEN_WEBSOCKET = "fleet.websocket"
+# Answers that a client provokes (subscribed, error, pong) and doesn't read: past so many it is closed.
+MAX_UNREAD_PACKETS = 256
+
+
+class EngineWebSocket:
+    """What engineio expects of a WebSocket, for the one already open in the request's environ."""
+
+    on_slow: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, handler: Any, _server: Any) -> None:
+        self._handler = handler
+        self._engine_socket = handler.__self__
+        self._ws: WebSocket
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ARG002  # WSGI's signature
+        self._ws = environ[OPEN_WEBSOCKET]
+        return self._handler(self)
+
+    def wait(self) -> str | bytes | None:
+        """The next message; None ends the connection, as garbage below Socket.IO's own level does."""
+        if self._engine_socket.queue.qsize() > MAX_UNREAD_PACKETS:
+            self.on_slow()
+            self._ws.abort()
+            return None
+        message = self._ws.receive()
+        return message if message is not None and _is_packet(message) else None
+
+    def send(self, message: str | bytes) -> None:
+        """Send, or end the connection when the client doesn't read; engineio's writer stops at the error."""
+        started = time.monotonic()
+        try:
+            self._ws.send_text(message)
+        except WebSocketClosed:
+            if time.monotonic() - started >= SEND_TIMEOUT_S:
+                self.on_slow()
+            raise
+
+    def close(self) -> None:
+        """Begin to close."""
+        self._ws.close()
+
+
+def _is_packet(message: str | bytes) -> bool:
+    """engineio itself decodes outside any `try`: what it can't read would be a traceback and a leaked connection."""
+    try:
+        return Packet(encoded_packet=message).packet_type in (1, 2, 3, 4, 5)
+    except (ValueError, RecursionError):
+        return False
+
+
+class SocketIoDoor:
+    """Stands before Socket.IO in the WSGI chain: Host, Origin, the number of clients, and the WebSocket upgrade."""
+
+    def __init__(self, inner: WsgiApp, gate: Gatekeeper, sessions: Callable[[], int], **bounds: int) -> None:
+        self._inner, self._gate, self._sessions = inner, gate, sessions
+        self._max_clients = bounds["max_clients"]
+        self.upgrades = WebSocketGate(
+            self._polling,
+            [(PATH, self._upgrade)],
+            origin_allowed=gate.allows_origin,
+            host_allowed=gate.allows_host,
+            max_connections=self._max_clients,
+            max_message_bytes=bounds["max_event_bytes"],
+        )
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not environ.get("PATH_INFO", "").startswith(PATH):
+            return self._inner(environ, start_response)
+        return self.upgrades(environ, start_response)
+
+    def _polling(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "")
+        if not self._gate.allows_host(host):
+            return _refuse(Forbidden("this Host is not served here"), start_response)
+        if not self._gate.allows_origin(environ.get("HTTP_ORIGIN"), host):
+            return _refuse(Forbidden("this Origin is not allowed"), start_response)
+        if "sid=" not in environ.get("QUERY_STRING", "") and self._sessions() >= self._max_clients:
+            return _refuse(Unavailable("too many clients"), start_response)
+        return self._inner(environ, start_response)
+
+    def _upgrade(self, ws: WebSocket, request: Request) -> None:
+        bound_send_buffer(request)
+        request.environ[OPEN_WEBSOCKET] = ws
+        for _ in self._inner(request.environ, lambda *_: None):
+            ws.close(1008, "not a Socket.IO session")  # engineio answered as to HTTP: it refused
+
+
+def _refuse(error: FleetError, start_response: Callable[..., Any]) -> list[bytes]:
+    body = orjson.dumps(error_document(error))
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if error.retry_after_s is not None:
+        headers.append(("Retry-After", str(round(error.retry_after_s))))
+    start_response(f"{error.status} {error.code}", headers)
+    return [body]

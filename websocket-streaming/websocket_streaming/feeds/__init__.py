@@ -1,0 +1,1 @@
+"""Where market data come from: one file per exchange."""

@@ -1,0 +1,168 @@
+"""Socket.IO: `subscribe` and `unsubscribe` in; `connected`, `subscribed`, `unsubscribed`, `error`, updates out."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from engineio.exceptions import EngineIOError
+from flask import request
+from flask_socketio import SocketIO
+from socketio.packet import CONNECT_ERROR, EVENT, Packet
+
+from shared.service import Service
+from websocket_streaming.engine_websocket import EngineWebSocket, SocketIoDoor
+from websocket_streaming.fanout import Fanout, Update
+from websocket_streaming.price_channel import PriceChannel
+from websocket_streaming.topics import Problem, read_wish
+
+EVENTS = ("subscribe", "unsubscribe")
+MAX_QUEUED = 64
+# python-socketio's client refuses more than 16 packets in one polling answer; some room is left for other events.
+MAX_QUEUED_POLLING = 8
+
+
+class SocketIoClient:
+    """One connection, as the fan-out sees it: engineio's own queue, which by itself has no bound."""
+
+    def __init__(self, engine_socket: Any) -> None:
+        self._socket = engine_socket
+
+    @property
+    def has_room(self) -> bool:
+        """See `fanout.Client`."""
+        return bool(self._socket.queue.qsize() < (MAX_QUEUED if self._socket.upgraded else MAX_QUEUED_POLLING))
+
+    def push(self, update: Update) -> None:
+        """See `fanout.Client`."""
+        try:
+            self._socket.send(update.packet)
+        except EngineIOError:
+            return  # it is closing; its disconnect event follows
+
+
+class SocketIoServer:
+    """Socket.IO on the service's app."""
+
+    def __init__(
+        self, service: Service, channel: PriceChannel, fanout: Fanout, *, max_clients: int, max_event_bytes: int
+    ) -> None:
+        self._service, self._channel, self._fanout = service, channel, fanout
+        self._logger = service.logger
+        quiet = logging.getLogger("socketio.quiet")
+        quiet.setLevel(logging.CRITICAL)  # stock logs hold tracebacks and texts that a client chose
+        self.socketio = SocketIO(
+            service.app,
+            async_mode="gevent",
+            async_handlers=False,  # a client's events are served one after the other: its flood waits for itself
+            always_connect=True,  # `connected` must come after the protocol's own CONNECT
+            manage_session=False,
+            cors_allowed_origins=self._allows_origin,
+            cors_credentials=False,
+            max_http_buffer_size=max_event_bytes,
+            logger=quiet,
+            engineio_logger=quiet,
+        )
+        self._engine = self.socketio.server.eio
+        adapter = type("Adapter", (EngineWebSocket,), {"on_slow": staticmethod(fanout.count_slow)})
+        self._engine._async = {**self._engine._async, "websocket": adapter}
+        self._dispatch: Callable[[str, Any], None] = self._engine.handlers["message"]
+        self._engine.on("message", self._on_message)
+        self._door = SocketIoDoor(
+            service.app.wsgi_app,
+            service.gate,
+            lambda: len(self._engine.sockets),
+            max_clients=max_clients,
+            max_event_bytes=max_event_bytes,
+        )
+        service.app.wsgi_app = self._door  # type: ignore[method-assign]  # how WSGI middleware is put in place
+        self.socketio.on("connect")(self._on_connect)
+        self.socketio.on("disconnect")(self._on_disconnect)
+        self.socketio.on("subscribe")(self._on_subscribe)
+        self.socketio.on("unsubscribe")(self._on_unsubscribe)
+
+    def close(self) -> None:
+        """Disconnect everyone (graceful stop); clients connect again by themselves."""
+        self._door.upgrades.close_all()
+        self._engine.disconnect()
+
+    def _allows_origin(self, origin: str, environ: dict[str, Any]) -> bool:
+        return self._service.gate.allows_origin(origin, environ.get("HTTP_HOST", ""))
+
+    def _on_connect(self, auth: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
+        sid = _sid()
+        engine_sid = self.socketio.server.manager.eio_sid_from_sid(sid, "/")
+        self._fanout.join(sid, SocketIoClient(self._engine.sockets[engine_sid]))
+        book = self._channel.book
+        self._emit(sid, "connected", {"sid": sid, "venue": book.venue, "epoch": book.epoch})
+
+    def _on_disconnect(self, reason: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
+        self._channel.drop(_sid())
+        self._fanout.leave(_sid())
+
+    def _on_subscribe(self, payload: object = None, *_: object) -> None:
+        sid = _sid()
+        wish = read_wish(payload)
+        topics = self._channel.admit(sid, wish)
+        self._explain(sid, wish.problems)
+        if not topics:
+            return
+        symbols = list(dict.fromkeys(topic.symbol for topic in topics))
+        self._emit(sid, "subscribed", {"symbols": symbols, "channels": wish.channels, "market": wish.market})
+        for topic in topics:
+            if f"{topic.channel}:{topic.symbol}" in wish.last:
+                about = {"symbol": topic.symbol, "channel": topic.channel, "market": topic.market}
+                self._emit(sid, "resync_required", about)
+        self._channel.subscribe(sid, topics)
+
+    def _on_unsubscribe(self, payload: object = None, *_: object) -> None:
+        sid = _sid()
+        wish = read_wish(payload)
+        self._explain(sid, wish.problems)
+        if not wish.topics:
+            return
+        self._channel.unsubscribe(sid, wish.topics)
+        document = {"symbols": wish.symbols, "channels": wish.channels, "market": wish.market}
+        self._emit(sid, "unsubscribed", document)
+
+    def _on_message(self, engine_sid: str, data: object) -> None:
+        """Before stock dispatch: what isn't one of our events is answered here, so that no client's text can raise."""
+        self.socketio.sleep(0)  # a flood on one connection must not keep the others waiting
+        problem = _judge(data)
+        if problem is None:
+            try:
+                self._dispatch(engine_sid, data)
+            except Exception:
+                self._logger.exception("a Socket.IO event failed")
+                problem = Problem("internal_error", "an unexpected error; the service's log holds it")
+        sid = self.socketio.server.manager.sid_from_eio_sid(engine_sid, "/")
+        if problem and sid:
+            self._explain(sid, [problem])
+
+    def _explain(self, sid: str, problems: list[Problem]) -> None:
+        for problem in problems:
+            self._emit(sid, "error", problem.payload())
+
+    def _emit(self, sid: str, event: str, document: dict[str, Any]) -> None:
+        self.socketio.server.emit(event, document, to=sid)
+
+
+def _judge(data: object) -> Problem | None:
+    """Why a message can't be dispatched, or None when it can."""
+    if not isinstance(data, str) or data[:1] in ("5", "6"):
+        return Problem("malformed", "binary messages are not taken")  # attachments would be kept without bound
+    try:
+        packet = Packet(encoded_packet=data)
+    except (ValueError, RecursionError):
+        return Problem("malformed", "this is not a Socket.IO packet")
+    if not 0 <= packet.packet_type < CONNECT_ERROR:
+        return Problem("malformed", "this is not a packet that clients send")
+    if packet.packet_type != EVENT:
+        return None
+    content = packet.data
+    if not isinstance(content, list) or not content or content[0] not in EVENTS:
+        return Problem("unknown_event", f"the events are {' and '.join(EVENTS)}")
+    return None
+
+
+def _sid() -> str:
+    return str(request.sid)  # type: ignore[attr-defined]  # Flask-SocketIO puts it there

@@ -1,0 +1,1 @@
+"""What is kept outside the process, or over a restart: one file per place."""
