@@ -1,0 +1,67 @@
+// PM2's view of fleet.json: `pm2 start ecosystem.config.js`, `--only database-service`, `pm2 save` …
+// Only what PM2 needs stands here; names, ports and memory limits come from fleet.json.
+const fs = require('node:fs')
+const path = require('node:path')
+
+const root = __dirname
+const { services } = JSON.parse(fs.readFileSync(path.join(root, 'fleet.json'), 'utf8'))
+const python = process.env.FLEET_PYTHON || path.join(root, '.venv', 'bin', 'python')
+const portOffset = Number(process.env.FLEET_PORT_OFFSET || 0) // a second fleet on the same machine, and the tests
+const varDir = path.resolve(root, setting('VAR_DIR') || 'var')
+const logs = path.join(varDir, 'logs')
+
+if (!fs.existsSync(python)) {
+  console.error(`The fleet is not installed yet (${path.relative(root, python)} is missing): run \`make up\`, or \`make install\` and then PM2.`)
+  process.exit(1)
+}
+
+// A variable of the shell, else of the root's .env; only for what PM2 itself has to know.
+function setting (name) {
+  const file = path.join(root, '.env')
+  const line = fs.existsSync(file) && fs.readFileSync(file, 'utf8').match(new RegExp(`^\\s*${name}=(.*)$`, 'm'))
+  return process.env[name] || (line ? line[1].trim().replace(/^(['"])(.*)\1$/, '$2') : '')
+}
+
+// `pm2 save` writes the environment of every app into a file. So an app gets what it needs to run and the settings
+// that its .env.example names, secrets aside: those are the names that also exist as NAME_FILE.
+function passed (service) {
+  const example = fs.readFileSync(path.join(root, service.name, '.env.example'), 'utf8')
+  const names = new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map((match) => match[1]))
+  const secrets = [...names].filter((name) => names.has(`${name}_FILE`))
+  for (const name of secrets.filter((name) => process.env[name])) {
+    console.error(`${name} of this shell is not passed on to ${service.name}: PM2 would save it. Put it into .env, or name a file in ${name}_FILE.`)
+  }
+  const settings = [...names].filter((name) => !secrets.includes(name))
+  const system = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'SSL_CERT_FILE']
+  const given = [...system, ...settings].filter((name) => process.env[name])
+  return Object.fromEntries(given.map((name) => [name, process.env[name]]))
+}
+
+// Services that find each other by a URL follow the offset too, unless the user said where the other one is.
+function environment (service) {
+  const env = { ...passed(service), PORT: String(service.port + portOffset), VAR_DIR: varDir }
+  delete env.SERVICE_NAME // one shell starts several services: name and port are the list's
+  const simulator = services.find((other) => other.name === 'market-simulator')
+  if (portOffset && !setting('SIMULATOR_URL')) env.SIMULATOR_URL = `http://127.0.0.1:${simulator.port + portOffset}`
+  return env
+}
+
+module.exports = {
+  apps: services.map((service) => ({
+    name: service.name,
+    cwd: path.join(root, service.name),
+    script: 'app.py',
+    interpreter: python,
+    env: environment(service),
+    filter_env: [''], // takes away every variable that contains '': what stands in env above is all
+    wait_ready: true,
+    listen_timeout: 30000,
+    kill_timeout: 15000, // PM2's 1.6 s would cut a drain short
+    exp_backoff_restart_delay: 100, // alone: with max_restarts or min_uptime an app can wait for ever
+    max_memory_restart: `${service.max_memory_mb}M`,
+    merge_logs: true,
+    out_file: path.join(logs, `${service.name}.out.log`), // the services bound these files themselves: shared/log_rotation.py
+    error_file: path.join(logs, `${service.name}.error.log`),
+    vizion: false // no look at git on every start
+  }))
+}
