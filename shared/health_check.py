@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.clock import to_iso
+from shared.config import config
 
 Probe = Callable[[], Any]
 STATES = ("healthy", "degraded", "unhealthy")
@@ -31,27 +32,34 @@ class _Dependency:
         self._answer: dict[str, Any] | None = None
         self._answered_at = 0.0
         self._running: threading.Thread | None = None
+        self._asked_at = 0.0
         self._lock = threading.Lock()
 
-    def state(self) -> dict[str, Any]:
-        """The last answer while it is fresh, else a new one, else why there is none."""
-        if self._answer is not None and time.monotonic() - self._answered_at < self._keep_s:
-            return self._answer
+    def ask(self) -> None:
+        """Start the probe, unless its last answer is fresh or it runs already."""
         with self._lock:
-            if self._running is None or not self._running.is_alive():
-                self._running = threading.Thread(target=self._ask, name=f"probe-{self.name}", daemon=True)
-                self._running.start()
-            running = self._running
-        running.join(self._timeout_s)
-        if running.is_alive():
-            return {"status": "unhealthy", "detail": f"no answer within {self._timeout_s:g} s"}
+            fresh = self._answer is not None and time.monotonic() - self._answered_at < self._keep_s
+            if fresh or (self._running is not None and self._running.is_alive()):
+                return
+            self._running = threading.Thread(target=self._ask, name=f"probe-{self.name}", daemon=True)
+            self._asked_at = time.monotonic()
+            self._running.start()
+
+    def state(self) -> dict[str, Any]:
+        """The newest answer, awaited until the running probe's time is over; then why there is none."""
+        running = self._running
+        if running is not None:
+            running.join(max(0.0, self._asked_at + self._timeout_s - time.monotonic()))
+            if running.is_alive():
+                return {"status": "unhealthy", "detail": f"no answer within {self._timeout_s:g} s"}
         return self._answer or {"status": "unhealthy", "detail": "no answer"}
 
     def _ask(self) -> None:
         try:
             answer = _as_state(self._probe())
         except Exception as error:  # noqa: BLE001  # a probe may fail in any way, and that is its answer
-            answer = {"status": "unhealthy", "detail": f"{type(error).__name__}: {error}"[:200]}
+            detail = config.hide_secrets(f"{type(error).__name__}: {error}")  # drivers put whole URLs into their errors
+            answer = {"status": "unhealthy", "detail": detail[:200]}
         self._answer, self._answered_at = answer, time.monotonic()
 
 
@@ -104,6 +112,8 @@ class HealthCheck:
 
     def get_health(self) -> dict[str, Any]:
         """The document of the contract; plain values only."""
+        for dependency in self._dependencies:  # all at once, so that their waits don't add up
+            dependency.ask()
         states = {dependency.name: dependency.state() for dependency in self._dependencies}
         return {
             "service": self.name,

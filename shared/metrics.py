@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 
 def _import_prometheus() -> Any:
@@ -31,7 +32,7 @@ MAX_SERIES = 1000
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # One metric a name and registry in the whole process: several collectors (modules, tests) share it.
-_metrics: dict[tuple[int, str], Any] = {}
+_metrics: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -65,7 +66,7 @@ class MetricsCollector:
 
     def _series(self, kind: str, name: str, labels: dict[str, str]) -> Any:
         registry = self._registry or prometheus_client.REGISTRY
-        metric = _metrics.get((id(registry), name)) or self._make(kind, name, labels, registry)
+        metric = _metrics.get(registry, {}).get(name) or self._make(kind, name, labels, registry)
         if type(metric).__name__ != kind:
             raise ValueError(f"metric {name} is a {type(metric).__name__}, not a {kind}")
         if not labels:
@@ -79,14 +80,14 @@ class MetricsCollector:
 
     def _make(self, kind: str, name: str, labels: dict[str, str], registry: Any) -> Any:
         with _lock:
-            if found := _metrics.get((id(registry), name)):
-                return found
+            known = _metrics.setdefault(registry, {})
+            if name in known:
+                return known[name]
             extra = {"buckets": BUCKETS} if kind == "Histogram" else {}
             text = self._help.get(name, name.replace("_", " "))
             maker = getattr(prometheus_client, kind)
-            metric = maker(name, text, tuple(sorted(labels)), registry=registry, **extra)
-            _metrics[(id(registry), name)] = metric
-            return metric
+            known[name] = maker(name, text, tuple(sorted(labels)), registry=registry, **extra)
+            return known[name]
 
 
 def track_time(collector: MetricsCollector | str) -> Callable[[Callable[P, R]], Callable[P, R]]:

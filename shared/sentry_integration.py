@@ -75,13 +75,10 @@ def set_user(user_id: str | None) -> None:
 def _without_secrets(event: Any, hint: dict[str, Any]) -> Any:
     """Replace every known secret in the report's texts."""
     del hint
-    secrets = config.secrets()
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):
-            for secret in secrets:
-                value = value.replace(secret, "***")
-            return value
+            return config.hide_secrets(value)
         if isinstance(value, dict):
             return {key: clean(item) for key, item in value.items()}
         return [clean(item) for item in value] if isinstance(value, list) else value
