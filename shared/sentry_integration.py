@@ -39,7 +39,7 @@ def init_sentry(service: str, environment: str | None = None, release: str | Non
             send_default_pii=False,
             include_local_variables=False,
             max_request_body_size="never",
-            before_send=_without_secrets,
+            before_send=_finish,
         )
     except sentry_sdk.utils.BadDsn:
         log.warning("SENTRY_DSN is not a DSN: errors are not reported")
@@ -58,8 +58,6 @@ def capture_exception(error: BaseException, context: Mapping[str, Any] | None = 
     with sentry_sdk.new_scope() as scope:
         if context:
             scope.set_context("context", dict(context))
-        if (current := request_id.get()) is not None:
-            scope.set_tag("request_id", current)
         scope.capture_exception(error)
 
 
@@ -72,9 +70,11 @@ def set_user(user_id: str | None) -> None:
     sentry_sdk.set_user({"id": user_id} if user_id is not None else None)
 
 
-def _without_secrets(event: Any, hint: dict[str, Any]) -> Any:
-    """Replace every known secret in the report's texts."""
+def _finish(event: Any, hint: dict[str, Any]) -> Any:
+    """Tag every report, those made from log lines too, with the request's id; hide the secrets in its texts."""
     del hint
+    if (current := request_id.get()) is not None:
+        event.setdefault("tags", {})["request_id"] = current
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):

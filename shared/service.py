@@ -153,8 +153,8 @@ class Service:
             try:
                 hook()
             except Exception as error:
-                self.logger.exception("a stop hook failed; the others go on")
                 capture_exception(error)
+                self.logger.exception("a stop hook failed; the others go on")
 
     @property
     def readiness(self) -> str:

@@ -86,8 +86,9 @@ def furnish(
         return answer_error(HTTP_ERRORS.get(error.code or 500) or MalformedInput("the request is not acceptable"))
 
     def on_bug(error: Exception) -> Response:
-        log.exception("unexpected error on %s %s", request.method, request.path)
+        # Reported before it is logged: the SDK makes a report of the log line too and keeps the first of the two.
         capture_exception(error, context={"method": request.method, "path": request.path})
+        log.exception("unexpected error on %s %s", request.method, request.path)
         return answer_error(FleetError("an unexpected error; the log holds it under this request's id"))
 
     def before() -> None:
