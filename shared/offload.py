@@ -1,0 +1,56 @@
+"""Blocking native calls (sqlite3, psycopg2, fsync) away from gevent's loop, which they would halt for everyone."""
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Offload:
+    """Runs functions, at most `threads` at a time: in native threads where gevent has patched the process, else in
+    the caller's own.
+
+    A function must use no greenlets and must not call the same Offload again. The pool is made by the first call.
+    """
+
+    def __init__(self, threads: int) -> None:
+        if threads < 1:
+            raise ValueError("threads must be at least 1")
+        self._threads = threads
+        self._room = threading.BoundedSemaphore(threads)
+        self._pool: Any = None
+        self._closed = False
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The function's result, or its exception. Blocks this caller alone; there is no time-out.
+
+        Raises RuntimeError after `close`.
+        """
+        if self._closed:
+            raise RuntimeError("this Offload is closed")
+        if not is_patched():
+            with self._room:
+                return function(*args, **kwargs)
+        if self._pool is None:
+            from gevent.threadpool import ThreadPool
+
+            # The import may have let another greenlet pass here.
+            self._pool = self._pool or ThreadPool(self._threads)
+        result: R = self._pool.apply(function, args, kwargs)
+        return result
+
+    def close(self) -> None:
+        """Wait for what runs, then end the threads; later calls are refused."""
+        self._closed = True
+        if self._pool is not None:
+            self._pool.join()
+            self._pool.kill()
+
+
+def is_patched() -> bool:
+    """Whether gevent has patched this process's threads. Doesn't import gevent to find out."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
