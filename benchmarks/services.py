@@ -30,7 +30,7 @@ def _service(service: FleetService, env: dict[str, str]) -> list[Row]:
             sizes.append(rss_mb(running.pid))
     return [
         Row(f"{service.name}: start to ready", statistics.median(starts), "s", "≤ 1.5"),
-        Row(f"{service.name}: resident memory, idle", statistics.median(sizes), "MB", RSS_AIM_MB.get(service.name, "–")),
+        Row(f"{service.name}: resident memory, idle", statistics.median(sizes), "MB", RSS_AIM_MB[service.name]),
     ]
 
 
