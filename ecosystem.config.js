@@ -24,13 +24,12 @@ function setting (name) {
 
 // `pm2 save` writes the environment of every app into a file. So an app gets what it needs to run and the settings
 // that its .env.example names, secrets aside: those are the names that also exist as NAME_FILE.
+const withheld = new Set()
 function passed (service) {
   const example = fs.readFileSync(path.join(root, service.name, '.env.example'), 'utf8')
   const names = new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map((match) => match[1]))
   const secrets = [...names].filter((name) => names.has(`${name}_FILE`))
-  for (const name of secrets.filter((name) => process.env[name])) {
-    console.error(`${name} of this shell is not passed on to ${service.name}: PM2 would save it. Put it into .env, or name a file in ${name}_FILE.`)
-  }
+  for (const name of secrets.filter((name) => process.env[name])) withheld.add(name)
   const settings = [...names].filter((name) => !secrets.includes(name))
   const system = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'SSL_CERT_FILE']
   const given = [...system, ...settings].filter((name) => process.env[name])
@@ -64,4 +63,8 @@ module.exports = {
     error_file: path.join(logs, `${service.name}.error.log`),
     vizion: false // no look at git on every start
   }))
+}
+
+for (const name of withheld) {
+  console.error(`${name} of this shell is not passed on: PM2 would save it. Put it into .env, or name a file in ${name}_FILE.`)
 }

@@ -4,6 +4,7 @@ pywsgi by itself waits for ever on a half-sent request, leaves Nagle on (40 ms o
 requests in plain text, and drops what is in flight when it stops. This file mends these four and nothing else.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -11,6 +12,8 @@ import platform
 import signal
 import socket
 import sys
+import uuid
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from gevent import pywsgi
 from gevent.event import Event
 
 from shared.errors import FleetError, MalformedInput, TooLarge
+from shared.log_rotation import keep_bounded
 from shared.web.answers import error_document
 from shared.web.websocket import WebSocketGate
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
 REQUEST_S = 10.0  # a begun request, headers and body, must be complete within this
 MAX_BODY = 10_000_000  # the contract's largest body; each route has its own, lower bound
+LINGER_S = 2.0  # how long a refused client may go on sending what nobody reads
 STOP_S = 8.0  # the contract: out within 10 s
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -43,7 +48,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
     def handle_one_request(self) -> Any:
         result = self._within_bounds()
         if isinstance(result, tuple):  # pywsgi's own refusal: (status, ready bytes), in plain text
-            return result[0], _refusal(MalformedInput("this is not a valid HTTP request"))
+            self._refuse(MalformedInput("this is not a valid HTTP request"))
+            return None
         return result
 
     def _within_bounds(self) -> Any:
@@ -63,13 +69,30 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         finally:
             self.deadline.close()
 
+    def MessageClass(self, *args: Any) -> Any:
+        """The headers. Refused: what two readers could read differently (request smuggling, RFC 9112, 3.2 and 6.3)."""
+        headers = super().MessageClass(*args)
+        lengths, codings, hosts = (headers.get_all(n, []) for n in ("Content-Length", "Transfer-Encoding", "Host"))
+        if len(lengths) + len(codings) > 1 or len(hosts) > 1:
+            raise ValueError("Content-Length, Transfer-Encoding or Host more than once")
+        if not all(length.isascii() and length.isdigit() for length in lengths):
+            raise ValueError("Content-Length is no number")
+        if any(coding.lower() != "chunked" for coding in codings):
+            raise ValueError("Transfer-Encoding other than chunked")
+        return headers
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        """One short line: pywsgi prints a traceback for some, and clients must not be able to fill the log."""
+        self.log_error("refused a request from %s: %s", self.client_address[0], f"{type(ex).__name__}: {ex}"[:200])
+        return "400", b""
+
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
         environ["fleet.socket"] = self.socket
         return environ
 
     def handle_one_response(self) -> None:
-        upgrade = self._connection_upgrade_requested()
+        upgrade = self._asks_for_websocket()
         if not upgrade and not self._take_body():
             return
         self.deadline.close()
@@ -83,12 +106,18 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         finally:
             self.server.in_flight -= 1
 
+    def _asks_for_websocket(self) -> bool:
+        """Only that: pywsgi takes any `Connection: upgrade` for one, and its body would then escape our bounds."""
+        tokens = [token.strip().lower() for token in self.headers.get("Upgrade", "").split(",")]
+        return self.command == "GET" and "websocket" in tokens
+
     def _take_body(self) -> bool:
         """Read the whole body before the application runs, under the request's deadline and `MAX_BODY`."""
-        if len(self.headers.get_all("Content-Length") or ()) > 1:  # two readers could disagree (request smuggling)
-            return self._refuse(MalformedInput("Content-Length must be given once"))
         declared = int(self.environ.get("CONTENT_LENGTH") or 0)
-        body = b"" if declared > MAX_BODY else self._read_body()
+        try:
+            body = b"" if declared > MAX_BODY else self.environ["wsgi.input"].read(MAX_BODY + 1)
+        except OSError:
+            return self._refuse(MalformedInput("the body is cut short, or its chunks are none"))
         if declared > MAX_BODY or len(body) > MAX_BODY:
             return self._refuse(TooLarge(f"the body is over {MAX_BODY:,} bytes"))
         self.environ["wsgi.input"] = BytesIO(body)
@@ -97,21 +126,20 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         return True
 
     def _refuse(self, error: FleetError) -> bool:
+        """Answer and read on for a moment: closing on unread bytes would reset the connection and lose the answer."""
         self.close_connection = True
-        self.socket.sendall(_refusal(error))
+        with contextlib.suppress(OSError), gevent.Timeout(LINGER_S, False):
+            self.socket.sendall(_refusal(error))
+            self.socket.shutdown(socket.SHUT_WR)
+            while self.socket.recv(65_536):
+                pass
         return False
-
-    def _read_body(self) -> bytes:
-        try:
-            body: bytes = self.environ["wsgi.input"].read(MAX_BODY + 1)
-        except OSError:  # cut short, or chunks that are none: the application answers what it got
-            self.close_connection = True
-            return b""
-        return body
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         if self.server.draining:
             headers = [*headers, ("Connection", "close")]
+        if not any(name.lower() == "x-request-id" for name, _ in headers):  # answered before or beside the hall
+            headers = [*headers, ("X-Request-ID", uuid.uuid4().hex)]
         return super().start_response(status, headers, exc_info)
 
 
@@ -149,6 +177,8 @@ def serve(service: "Service") -> None:
     log.info("%s listens on %s; metrics at %s/metrics, description at %s/docs", settings.SERVICE_NAME, url, url, url)
     log.info("White-hat mode: on (paper only, leverage at most 3, confidence at least 65 %, stop-loss required)")
     _tell_pm2(settings.NODE_CHANNEL_FD)
+    if settings.UNDER_PM2:
+        gevent.spawn(keep_bounded, settings.VAR_DIR / "logs", service.name, log, gevent.sleep)
     stop.wait()
     _drain(service, server)
     log.info("%s stopped", settings.SERVICE_NAME)
@@ -199,5 +229,6 @@ def _die_with_parent(under_pm2: bool) -> None:
 def _refusal(error: FleetError) -> bytes:
     """A whole answer, for requests that never reach the application."""
     body = orjson.dumps(error_document(error))
-    head = f"HTTP/1.1 {error.status} {error.code}\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: application/json\r\n"
+    head += f"X-Request-ID: {uuid.uuid4().hex}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
