@@ -1,0 +1,96 @@
+"""Admitting signals: which of a list are new, which are repeats, and under which ids they are stored.
+
+Pure: a store looks up the names and keys that are asked for, lets this decide, and writes what came out, all in one
+transaction.
+"""
+
+from collections import ChainMap
+from collections.abc import Iterable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from database_service.idempotency import KeptAnswer, Key, KeyName, Verdict, replay
+from database_service.signals import Content, NewSignal, StoredSignal, Submission, stored
+from shared.errors import InvalidInput
+
+
+@dataclass(slots=True)
+class _Spot:
+    """What is known of one place: the ids there by content, and the next ordinal that may be free."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+    ordinal: int = 1
+
+
+def names_asked(submissions: Iterable[Submission]) -> set[str]:
+    """The ids whose presence decides; where a place is taken, its `~n` neighbours count too."""
+    return {submission.signal.wanted_id for submission in submissions}
+
+
+def neighbours(place: str) -> tuple[str, str]:
+    """The range [from, to) of byte-ordered ids that holds every `place~n`."""
+    return f"{place}~", f"{place}\x7f"  # \x7f is the character after '~'
+
+
+class Admission:
+    """One transaction's worth of signals. Read `verdicts`, `signals` (new ones) and `answers` (new keys) at the end.
+
+    `kept` and `taken` are only read.
+    """
+
+    def __init__(self, kept: MutableMapping[KeyName, KeptAnswer], taken: MutableMapping[str, Content]):
+        self.verdicts: list[Verdict] = []
+        self.signals: list[StoredSignal] = []
+        self.answers: dict[KeyName, KeptAnswer] = {}
+        self._kept: MutableMapping[KeyName, KeptAnswer] = ChainMap({}, kept)
+        self._taken: MutableMapping[str, Content] = ChainMap({}, taken)
+        self._spots: dict[str, _Spot] = {}
+
+    def add_all(self, submissions: Sequence[Submission]) -> "Admission":
+        """Decide about each, in order; later ones see the earlier ones."""
+        for submission in submissions:
+            self.verdicts.append(self._decide(submission))
+        return self
+
+    def _decide(self, submission: Submission) -> Verdict:
+        key, signal = submission.key, submission.signal
+        if key is not None and (kept := self._kept.get(key.name)) is not None:
+            return replay(key, kept)
+        verdict = self._place(signal) if signal.signal_id is None else self._name(signal, signal.signal_id)
+        if key is not None and verdict.error is None:
+            self._remember(key, verdict.id)
+        return verdict
+
+    def _remember(self, key: Key, signal_id: str) -> None:
+        self._kept[key.name] = self.answers[key.name] = KeptAnswer(key.body_hash, signal_id)
+
+    def _name(self, signal: NewSignal, signal_id: str) -> Verdict:
+        """A client's own id is kept, or refused."""
+        digest = signal.digest()
+        there = self._taken.get(signal_id)
+        if there is None:
+            return self._store(signal, signal_id, digest)
+        if there.same_as(signal, digest):
+            return Verdict("duplicate", signal_id)
+        return Verdict("refused", error=InvalidInput.field("signal_id", "already names a different signal"))
+
+    def _place(self, signal: NewSignal) -> Verdict:
+        """The first free name at the signal's place, unless the signal is there already."""
+        digest, place = signal.digest(), signal.place
+        spot = self._spots.setdefault(place, _Spot())
+        while (there := self._taken.get(name := _ordinal_name(place, spot.ordinal))) is not None:
+            if there.timestamp == signal.timestamp:
+                spot.ids.setdefault(there.digest, name)
+            spot.ordinal += 1
+        if (same := spot.ids.get(digest)) is not None:
+            return Verdict("duplicate", same)
+        return self._store(signal, name, digest)
+
+    def _store(self, signal: NewSignal, signal_id: str, digest: str) -> Verdict:
+        row = stored(signal, signal_id, digest)
+        self._taken[signal_id] = row.content
+        self.signals.append(row)
+        return Verdict("stored", signal_id)
+
+
+def _ordinal_name(place: str, ordinal: int) -> str:
+    return place if ordinal == 1 else f"{place}~{ordinal}"

@@ -1,0 +1,110 @@
+"""What answers hold, for the documentation; the hall adds `success`."""
+
+from typing import Any
+
+from pydantic import Field
+
+from shared.web.models import Answer
+
+
+class SaveAnswer(Answer):
+    """A signal is stored. `durable` stands there, false, where nothing durable is configured."""
+
+    success: bool
+    message: str
+    signal_id: str
+
+
+class TrackAnswer(Answer):
+    """A trade is stored. `durable` as in SaveAnswer."""
+
+    success: bool
+    message: str
+    performance_id: str
+
+
+class Signal(Answer):
+    """A stored signal; the optional fields that were given stand beside these."""
+
+    signal_id: str
+    symbol: str
+    signal_type: str
+    confidence: float
+    price: float
+    timestamp: str
+    compliant: bool
+    violations: list[str]
+
+
+class SignalAnswer(Answer):
+    """One signal."""
+
+    success: bool
+    data: Signal
+    source: str
+
+
+class History(Answer):
+    """One page of signals."""
+
+    count: int
+    source: str
+    next_cursor: str | None
+    signals: list[Signal]
+
+
+class HistoryAnswer(Answer):
+    """One page of signals, newest first."""
+
+    success: bool
+    data: History
+
+
+class EquityPoint(Answer):
+    """The cumulated profit after a trade."""
+
+    timestamp: str
+    equity: float
+
+
+class Figures(Answer):
+    """What trades say about a strategy; the definitions stand in statistics.py and the README."""
+
+    trades: int
+    wins: int
+    losses: int
+    win_rate: float | None = Field(description="percent")
+    total_pnl: float
+    average_pnl: float | None
+    best: float | None
+    worst: float | None
+    profit_factor: float | None
+    expectancy: float | None
+    sharpe: float | None = Field(description="per trade, not annualised")
+    sortino: float | None = Field(description="per trade, not annualised")
+    max_drawdown: float
+    max_drawdown_pct: float | None
+
+
+class Statistics(Figures):
+    """The figures of all wanted trades, and by strategy."""
+
+    strategy: str | None
+    equity_curve: list[EquityPoint]
+    by_strategy: dict[str, Figures]
+    source: str
+
+
+class StatsAnswer(Answer):
+    """Performance statistics."""
+
+    success: bool
+    data: Statistics
+
+
+class SettingsAnswer(Answer):
+    """A user's settings."""
+
+    success: bool
+    version: int
+    settings: dict[str, Any]

@@ -1,0 +1,45 @@
+"""The settings that only database-service has."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr, field_validator
+from sqlalchemy.exc import ArgumentError
+
+from database_service.stores.postgres import postgres_url
+from database_service.stores.sqlite import sqlite_url
+from shared.config import Settings
+
+
+class DatabaseSettings(Settings):
+    """See `shared.config.Settings`. One variable per limit, in calls a minute and client."""
+
+    SERVICE: ClassVar[str | None] = "database-service"
+
+    SQLITE_PATH: Path | None = Field(None, description="the embedded database's file; unset: VAR_DIR/database.sqlite3")
+    RATE_LIMIT_SIGNALS_SAVE: int = Field(100, ge=1, description="POST /signals/save, calls a minute")
+    RATE_LIMIT_SIGNALS_GET: int = Field(200, ge=1, description="GET /signals/<id>, calls a minute")
+    RATE_LIMIT_SIGNALS_HISTORY: int = Field(200, ge=1, description="GET /signals/history, calls a minute")
+    RATE_LIMIT_PERFORMANCE_TRACK: int = Field(100, ge=1, description="POST /performance/track, calls a minute")
+    RATE_LIMIT_PERFORMANCE_STATS: int = Field(200, ge=1, description="GET /performance/stats, calls a minute")
+    RATE_LIMIT_SETTINGS: int = Field(100, ge=1, description="GET and PUT /settings/<user>, calls a minute")
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                postgres_url(value.get_secret_value())
+            except (ValueError, ArgumentError):
+                raise ValueError("must be a URL that begins with postgresql://") from None
+        return value
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The embedded database's file, absolute."""
+        return (self.SQLITE_PATH or self.VAR_DIR / "database.sqlite3").absolute()
+
+    @property
+    def store_url(self) -> str:
+        """Where everything is stored: PostgreSQL if one is configured, else the embedded file."""
+        return self.database_url or sqlite_url(self.sqlite_path)

@@ -1,0 +1,191 @@
+"""The calls of the contract: JSON to values, the store, values to JSON. No rule and no SQL lives here."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import orjson
+from werkzeug.routing import BaseConverter
+
+from database_service import answers, bodies
+from database_service.config import DatabaseSettings
+from database_service.cursors import encode_cursor
+from database_service.idempotency import Key, KeyName, Verdict, hash_body
+from database_service.performance import ClosedTrade, TradeFilter, TradeSubmission, earned
+from database_service.signals import NewSignal, SignalFilter, Submission
+from database_service.statistics import statistics
+from database_service.storage import Store
+from shared.clock import check_range
+from shared.errors import InvalidInput, NotFound
+from shared.service import Service
+
+MAX_USER = 128
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Worker(Protocol):
+    """Runs a blocking call so that it holds up nobody else."""
+
+    def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `function(*args, **kwargs)` returns or raises."""
+        ...
+
+
+class AnyPath(BaseConverter):
+    """An id that may hold slashes anywhere (`BTC/USDT:…`); werkzeug's own `path` refuses one in front."""
+
+    regex = ".+"
+    part_isolating = False
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the calls work with: the store, and who runs its reads and its writes."""
+
+    store: Store
+    read: Worker
+    write: Worker
+
+
+def add_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    """Register every call of the contract."""
+    service.app.url_map.converters["any"] = AnyPath
+    _add_signals(service, settings, desk)
+    _add_performance(service, settings, desk)
+    _add_settings(service, settings, desk)
+
+
+def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    @service.route(
+        "POST", "/signals/save", limit=settings.RATE_LIMIT_SIGNALS_SAVE, body=bodies.SaveBody, headers=bodies.KeyHeader,
+        answer=answers.SaveAnswer, summary="Save one signal",
+    )  # fmt: skip
+    def save(body: bodies.SaveBody, headers: bodies.KeyHeader) -> dict[str, Any]:
+        now = service.clock.now()
+        submission = Submission(_new_signal(body, now), _key("/signals/save", headers, body))
+        verdict = _accepted(desk.write(desk.store.append, [submission], now)[0])
+        return {"message": "Signal saved successfully", "signal_id": verdict.id, **_durability(desk.store)}
+
+    @service.route(
+        "GET", "/signals/history", limit=settings.RATE_LIMIT_SIGNALS_HISTORY, query=bodies.HistoryQuery,
+        answer=answers.HistoryAnswer, summary="Signals, newest first",
+    )  # fmt: skip
+    def history(query: bodies.HistoryQuery) -> dict[str, Any]:
+        wanted = SignalFilter(**{name: getattr(query, name) for name in SignalFilter.__slots__})
+        page = desk.read(desk.store.history, wanted, query.limit, query.cursor)
+        data = {
+            "count": len(page.documents),
+            "source": desk.store.source,
+            "next_cursor": page.next and encode_cursor(page.next),
+            "signals": [orjson.Fragment(document) for document in page.documents],
+        }
+        return {"data": data}
+
+    @service.route(
+        "GET", "/signals/<any:signal_id>", limit=settings.RATE_LIMIT_SIGNALS_GET, answer=answers.SignalAnswer,
+        summary="One signal",
+    )  # fmt: skip
+    def one(signal_id: str) -> dict[str, Any]:
+        document = desk.read(desk.store.get, signal_id)
+        if document is None:
+            raise NotFound("there is no signal of that id")
+        return {"data": orjson.Fragment(document), "source": desk.store.source}
+
+
+def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    @service.route(
+        "POST", "/performance/track", limit=settings.RATE_LIMIT_PERFORMANCE_TRACK, body=bodies.TrackBody,
+        headers=bodies.KeyHeader, answer=answers.TrackAnswer, summary="Record one closed trade",
+    )  # fmt: skip
+    def track(body: bodies.TrackBody, headers: bodies.KeyHeader) -> dict[str, Any]:
+        now = service.clock.now()
+        submission = TradeSubmission(_closed_trade(body, now), _key("/performance/track", headers, body))
+        verdict = _accepted(desk.write(desk.store.track, [submission], now)[0])
+        return {
+            "message": "Performance tracked successfully",
+            "performance_id": verdict.id,
+            **_durability(desk.store),
+        }
+
+    @service.route(
+        "GET", "/performance/stats", limit=settings.RATE_LIMIT_PERFORMANCE_STATS, query=bodies.StatsQuery,
+        answer=answers.StatsAnswer, summary="What the closed trades say",
+    )  # fmt: skip
+    def stats(query: bodies.StatsQuery) -> dict[str, Any]:
+        wanted = TradeFilter(**{name: getattr(query, name) for name in TradeFilter.__slots__})
+        figures = desk.read(lambda: statistics(desk.store.trades(wanted)))
+        return {"data": {"strategy": query.strategy, **figures, "source": desk.store.source}}
+
+
+def _add_settings(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    limit = settings.RATE_LIMIT_SETTINGS
+
+    @service.route("GET", "/settings/<user>", limit=limit, answer=answers.SettingsAnswer, summary="A user's settings")
+    def read(user: str) -> dict[str, Any]:
+        saved = desk.read(desk.store.settings, _user(user))
+        if saved is None:
+            raise NotFound("this user has no saved settings")
+        return {"version": saved.version, "settings": orjson.Fragment(saved.document)}
+
+    @service.route(
+        "PUT", "/settings/<user>", limit=limit, body=bodies.SettingsBody, answer=answers.SettingsAnswer, errors=(409,),
+        summary="Save a user's settings",
+    )  # fmt: skip
+    def save(user: str, body: bodies.SettingsBody) -> dict[str, Any]:
+        document = orjson.dumps(body.settings).decode()
+        saved = desk.write(desk.store.save_settings, _user(user), body.version, document, service.clock.now())
+        return {"version": saved.version, "settings": body.settings}
+
+
+def _new_signal(body: bodies.SaveBody, now: datetime) -> NewSignal:
+    moment = _in_range("timestamp", body.timestamp, now)
+    fields = body.model_dump(exclude={"timestamp"})
+    return NewSignal(**fields, timestamp=moment or now, timestamp_given=moment is not None)
+
+
+def _closed_trade(body: bodies.TrackBody, now: datetime) -> ClosedTrade:
+    closed_at = _in_range("closed_at", body.closed_at, now) or now
+    opened_at = _in_range("opened_at", body.opened_at, now)
+    if opened_at is not None and opened_at > closed_at:
+        raise InvalidInput.field("opened_at", "must not be after closed_at")
+    fields = body.model_dump(exclude={"pnl", "pnl_pct", "closed_at", "opened_at"})
+    parts = (body.side, body.entry_price, body.exit_price, body.quantity, body.fees)
+    pnl, pnl_pct = earned(body.pnl, body.pnl_pct, *parts)
+    return ClosedTrade(
+        **fields, performance_id=uuid.uuid4().hex, pnl=pnl, pnl_pct=pnl_pct, closed_at=closed_at, opened_at=opened_at
+    )
+
+
+def _in_range(field: str, moment: datetime | None, now: datetime) -> datetime | None:
+    if moment is not None:
+        try:
+            check_range(moment, now)
+        except ValueError as error:
+            raise InvalidInput.field(field, str(error)) from None
+    return moment
+
+
+def _key(route: str, headers: bodies.KeyHeader, body: bodies.SaveBody | bodies.TrackBody) -> Key | None:
+    if headers.key is None:
+        return None
+    return Key(KeyName(route, headers.key), hash_body(body.model_dump(exclude_none=True)))
+
+
+def _accepted(verdict: Verdict) -> Verdict:
+    if verdict.error is not None:
+        raise verdict.error
+    return verdict
+
+
+def _durability(store: Store) -> dict[str, bool]:
+    """Said only where it is missing, as the contract has it."""
+    return {} if store.durable else {"durable": False}
+
+
+def _user(user: str) -> str:
+    if len(user) > MAX_USER or not user.isprintable():
+        raise InvalidInput.field("user", f"must be 1 to {MAX_USER} printable characters")
+    return user

@@ -1,0 +1,76 @@
+"""Puts database-service together: which store, who runs its blocking calls, what health and counters say."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from database_service.config import DatabaseSettings
+from database_service.keeper import Keeper
+from database_service.migrate import migrate_apart
+from database_service.routes import Desk, add_routes
+from database_service.stores.cache import CacheStore
+from database_service.stores.memory import MemoryStore
+from database_service.stores.postgres import postgres_store
+from database_service.stores.sqlite import sqlite_store
+from shared.clock import Clock
+from shared.offload import Offload
+from shared.redis_cache import RedisCache
+from shared.service import Service, create_service
+
+P = ParamSpec("P")
+R = TypeVar("R")
+NAME = "database-service"
+READERS = 4  # native threads that read; SQLite and PostgreSQL let them work side by side
+
+
+def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) -> Service:
+    """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
+    settings = settings or DatabaseSettings.read()
+    service = create_service(NAME, settings, import_name="database_service", clock=clock)
+    cache = RedisCache.from_settings(settings)
+    desk = _durable(service, settings) if settings.DB_ENABLED else _volatile(service, settings, cache)
+    service.health.add_dependency("cache", cache.status)
+    service.health.metrics(lambda: _counts(desk))
+    service.stats(lambda: {**_counts(desk), "storage_mode": desk.store.source})
+    service.on_stop(cache.close)
+    service.on_stop(desk.store.close)
+    add_routes(service, settings, desk)
+    return service
+
+
+def _durable(service: Service, settings: DatabaseSettings) -> Desk:
+    """A database. One writer at a time: SQLite allows no more, and group commit will want no more."""
+    url = settings.database_url
+    store = postgres_store(url, service.clock) if url else sqlite_store(settings.sqlite_path, service.clock)
+    reader, writer = Offload(threads=READERS), Offload(threads=1)
+    keeper = Keeper(store, lambda: migrate_apart(settings.store_url), reader.call, service.logger)
+    service.on_start(keeper.start)
+    service.on_start(lambda: service.logger.info("storing in %s", "PostgreSQL" if url else settings.sqlite_path))
+    service.on_stop(reader.close)
+    service.on_stop(writer.close)
+    service.on_stop(keeper.stop)
+    service.health.add_dependency("database", lambda: reader.call(store.probe), timeout_s=2.0)
+    return Desk(store, reader.call, writer.call)
+
+
+def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -> Desk:
+    """DB_ENABLED=false: the newest rows, in Redis if there is one. Neither blocks, so nothing is offloaded."""
+    store = MemoryStore() if settings.REDIS_ENABLED is False else CacheStore(cache.run)
+
+    def state() -> dict[str, str]:
+        store.probe()
+        detail = f"switched off (DB_ENABLED=false): nothing is durable, {store.source} only"
+        return {"status": "unhealthy", "detail": detail}
+
+    service.on_start(store.probe)
+    service.on_start(lambda: service.logger.warning("DB_ENABLED=false: storing in %s only", store.source))
+    service.health.add_dependency("database", state)
+    return Desk(store, _directly, _directly)
+
+
+def _directly(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    return function(*args, **kwargs)
+
+
+def _counts(desk: Desk) -> dict[str, int]:
+    counts = desk.store.counts()
+    return {"signal_count": counts.signals, "performance_count": counts.performance}

@@ -1,0 +1,39 @@
+"""What the service needs of a place that stores everything: signals, performance, settings, and a life of its own."""
+
+from typing import Literal, NamedTuple, Protocol
+
+from database_service.performance import TradeStore
+from database_service.signals import SignalStore
+from database_service.user_settings import SettingsStore
+
+Source = Literal["database", "cache", "memory"]
+
+
+class Counts(NamedTuple):
+    """How many rows there are."""
+
+    signals: int
+    performance: int
+
+
+class Store(SignalStore, TradeStore, SettingsStore, Protocol):
+    """A whole store. `durable`: does what it accepted survive a crash of everything at that instant?"""
+
+    durable: bool
+
+    @property
+    def source(self) -> Source:
+        """The contract's name for where answers come from, now."""
+        ...
+
+    def counts(self) -> Counts:
+        """The rows as last known; asks nobody, so it never blocks."""
+        ...
+
+    def probe(self) -> None:
+        """Ask the place whether it is there, and count anew. Raises Unavailable with the reason."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+        ...

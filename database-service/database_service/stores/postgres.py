@@ -1,0 +1,75 @@
+"""PostgreSQL, by DATABASE_URL or DB_HOST. Needs nothing but a database and a user that may create tables in it."""
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from database_service.stores.sql import SqlStore
+from shared.clock import Clock
+
+CONNECT_S = 3
+STATEMENT_MS = 10_000
+LOCK_MS = 5_000
+SILENCE_MS = 10_000  # unacknowledged network traffic
+REASONS = {
+    "53100": "PostgreSQL's disk is full",
+    "53300": "PostgreSQL has no connection left",
+    "57014": "PostgreSQL took too long",
+    "55P03": "PostgreSQL waited too long for a lock",
+    "25006": "PostgreSQL is read-only",
+    "42501": "PostgreSQL's user may not do this",
+}
+LINE = 5_020_002  # advisory lock of writers that lost a race; any number that all processes agree on
+SHUTTING_DOWN = {"57P01", "57P02", "57P03"}
+
+
+def postgres_url(url: str) -> sa.URL:
+    """`url` (postgresql:// or postgres://) with the driver that is installed. Raises ValueError for other databases."""
+    parsed = sa.make_url(url)
+    if parsed.drivername.split("+")[0] not in {"postgres", "postgresql"}:
+        raise ValueError("must begin with postgresql://")
+    return parsed.set(drivername="postgresql+psycopg2")
+
+
+def postgres_engine(url: str, pool_size: int = 5) -> sa.Engine:
+    """An engine with a bound on every wait. A connection is tried before use, so a restarted server is found again."""
+    # synchronous_commit: a server may be configured to acknowledge before it has written; a success here must not be.
+    options = f"-c statement_timeout={STATEMENT_MS} -c lock_timeout={LOCK_MS} -c synchronous_commit=on -c timezone=UTC"
+    arguments = {
+        "connect_timeout": CONNECT_S,
+        "options": options,
+        "application_name": "database-service",
+        "tcp_user_timeout": SILENCE_MS,
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+    }
+    return sa.create_engine(
+        postgres_url(url), connect_args=arguments, pool_size=pool_size, pool_pre_ping=True, pool_timeout=5
+    )
+
+
+def postgres_store(url: str, clock: Clock) -> SqlStore:
+    """The store in this database. Opens nothing yet."""
+    return SqlStore(postgres_engine(url), clock, explain, _line_up)
+
+
+def _line_up(link: sa.Connection) -> None:
+    link.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LINE})")
+
+
+def explain(error: exc.SQLAlchemyError) -> tuple[str, bool]:
+    """See `sql.Explain`. The vendor's own message stays out: it may quote the address and the data."""
+    if isinstance(error, exc.TimeoutError):
+        return "all connections to PostgreSQL are busy", False
+    vendor = getattr(error, "orig", None)
+    code = getattr(vendor, "pgcode", None)
+    if code in REASONS:
+        return REASONS[code], False
+    if code is not None and code not in SHUTTING_DOWN:
+        return f"PostgreSQL refused (SQLSTATE {code})", False
+    text = str(vendor)
+    if "authentication failed" in text or "no pg_hba.conf entry" in text:
+        return "PostgreSQL refuses the login", True
+    if "database" in text and "does not exist" in text:
+        return "PostgreSQL has no database of that name", True
+    return "PostgreSQL does not answer", True

@@ -1,0 +1,71 @@
+"""The embedded database: one SQLite file, journalled ahead (WAL), synced to disk at every commit.
+
+`synchronous=FULL` is what makes an answered success survive a power cut; it is read back on every connection, since
+SQLite ignores what it can't do.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from database_service.stores.sql import SqlStore
+from shared.clock import Clock
+
+BUSY_S = 3.0  # how long to wait for another program that holds the file
+FULL = 2  # PRAGMA synchronous
+REASONS = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "the database file is read-only",
+    "SQLITE_BUSY": "another program keeps the database file locked",
+    "SQLITE_LOCKED": "another program keeps the database file locked",
+    "SQLITE_CANTOPEN": "the database file can't be opened",
+    "SQLITE_PERM": "the database file can't be opened",
+    "SQLITE_IOERR": "the disk fails",
+    "SQLITE_CORRUPT": "the database file is damaged",
+    "SQLITE_NOTADB": "the database file is not a database",
+}
+
+
+def sqlite_url(path: Path) -> str:
+    """The file as SQLAlchemy names it."""
+    return f"sqlite:///{path}"
+
+
+def sqlite_engine(url: str) -> sa.Engine:
+    """An engine for the file: every transaction begun by hand, writers in line from their first statement."""
+    # isolation_level None: Python's own begin would leave DDL and the first SELECT outside the transaction.
+    arguments = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=arguments, pool_timeout=5)
+    event.listen(engine, "connect", _furnish)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def sqlite_store(path: Path, clock: Clock) -> SqlStore:
+    """The store in this file. Opens nothing yet."""
+    return SqlStore(sqlite_engine(sqlite_url(path)), clock, explain)
+
+
+def explain(error: exc.SQLAlchemyError) -> tuple[str, bool]:
+    """See `sql.Explain`. A file is never gone in the sense that asking again would wait."""
+    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "") or ""
+    for prefix, reason in REASONS.items():
+        if name.startswith(prefix):
+            return reason, False
+    return f"SQLite failed ({name or type(error).__name__})", False
+
+
+def _furnish(connection: Any, _record: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+    journal, sync = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
+    if (journal, sync) != ("wal", FULL):
+        raise connection.OperationalError(f"journal_mode={journal}, synchronous={sync}: a success would not be durable")
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A reader that becomes a writer in the middle would fail at once where it should wait its turn.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,145 @@
+"""What several tests of database-service use: values to store, and every store there is."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from database_service.idempotency import Key, KeyName
+from database_service.migrate import migrate
+from database_service.performance import ClosedTrade, TradeSubmission
+from database_service.signals import NewSignal, Submission
+from database_service.storage import Store
+from database_service.stores.cache import CacheStore
+from database_service.stores.memory import MemoryStore
+from database_service.stores.postgres import postgres_engine, postgres_store
+from database_service.stores.sqlite import sqlite_store, sqlite_url
+
+from shared.redis_cache import RedisCache
+from shared.testing.fakes import FakeClock
+
+NOON = datetime(2025, 11, 1, 12, 0, tzinfo=UTC)
+MakeSignal = Callable[..., Submission]
+MakeTrade = Callable[..., TradeSubmission]
+
+
+def key(route: str, text: str | None, body_hash: str) -> Key | None:
+    return None if text is None else Key(KeyName(route, text), body_hash)
+
+
+@pytest.fixture
+def signal() -> MakeSignal:
+    """signal(price=2, key="k"): a submission, ready to be appended."""
+
+    def make(key_text: str | None = None, body_hash: str = "a body", **fields: Any) -> Submission:
+        values: dict[str, Any] = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 1.0} | fields
+        values.setdefault("timestamp", NOON)
+        return Submission(NewSignal(**values), key("/signals/save", key_text, body_hash))
+
+    return make
+
+
+@pytest.fixture
+def trade() -> MakeTrade:
+    """trade(pnl="1.5", closed_at=…): a submission, ready to be tracked."""
+
+    def make(key_text: str | None = None, body_hash: str = "a body", **fields: Any) -> TradeSubmission:
+        values: dict[str, Any] = {"performance_id": uuid4().hex, "strategy": "rsi", "pnl": "1", "closed_at": NOON} | fields
+        values["pnl"] = Decimal(values["pnl"])
+        return TradeSubmission(ClosedTrade(**values), key("/performance/track", key_text, body_hash))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty SQLite database at the newest migration, as the bytes of its file."""
+    path = tmp_path_factory.mktemp("template") / "database.sqlite3"
+    migrate(sqlite_url(path))
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(request: pytest.FixtureRequest) -> str:
+    """The URL of a PostgreSQL database at the newest migration."""
+    url: str = request.getfixturevalue("postgres_server").create_database()
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def open_sqlite(tmp_path: Path, migrated_sqlite: bytes) -> Callable[[], Store]:
+    """Opens the same SQLite database each time it is called."""
+    path = tmp_path / "database.sqlite3"
+    path.write_bytes(migrated_sqlite)
+    return lambda: _prepared(sqlite_store(path, FakeClock()))
+
+
+@pytest.fixture
+def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
+    """Opens the same PostgreSQL database each time it is called; empty at first."""
+    engine = postgres_engine(migrated_postgres)
+    with engine.begin() as link:
+        link.execute(sa.text("TRUNCATE signals, performance, user_settings, idempotency_keys RESTART IDENTITY"))
+    engine.dispose()
+    return lambda: _prepared(postgres_store(migrated_postgres, FakeClock()))
+
+
+@pytest.fixture
+def open_redis(request: pytest.FixtureRequest) -> Iterator[Callable[[], Store]]:
+    """Opens the same keys in Redis each time it is called."""
+    server = request.getfixturevalue("redis_server")
+    cache = RedisCache("127.0.0.1", server.port, True)
+    prefix = f"test:{uuid4().hex}:"
+    yield lambda: CacheStore(cache.run, prefix)
+    cache.close()
+
+
+@pytest.fixture
+def open_memory() -> Callable[[], Store]:
+    """Opens an empty memory store."""
+    return MemoryStore
+
+
+MARKED = [
+    "memory",
+    pytest.param("redis", marks=pytest.mark.redis),
+    pytest.param("sqlite", marks=pytest.mark.database),
+    pytest.param("postgres", marks=pytest.mark.database),
+]
+
+
+@pytest.fixture
+def opened() -> list[Store]:
+    """Every store that a test opened."""
+    return []
+
+
+@pytest.fixture(params=MARKED)
+def open_store(request: pytest.FixtureRequest, opened: list[Store]) -> Iterator[Callable[[], Store]]:
+    """Every kind of store in turn; each call opens the same place, which is empty at first."""
+    open_it: Callable[[], Store] = request.getfixturevalue(f"open_{request.param}")
+
+    def open_and_note() -> Store:
+        opened.append(open_it())
+        return opened[-1]
+
+    yield open_and_note
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[[], Store]) -> Store:
+    """An empty store of each kind."""
+    return open_store()
+
+
+def _prepared(store: Any) -> Store:
+    assert store.prepare()
+    opened: Store = store
+    return opened
