@@ -1,0 +1,40 @@
+# A line or two each; the logic lives in tools/.
+PYTHON ?= python3
+FLEET = @command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not on PATH." >&2; exit 1; }; $(PYTHON) -m tools.fleet
+DEV = .venv-dev/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install up down status logs test dev lint types faults bench migrate render lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## install what is missing, start the fleet, wait until it is ready
+	$(FLEET) up
+down: ## stop this clone's services; their data stays in var/
+	$(FLEET) down
+status: ## what runs, where, and which market serves
+	$(FLEET) status
+logs: ## follow the logs (make logs S=database-service for one)
+	$(FLEET) logs
+test: ## ruff, mypy and all tests, with real PostgreSQL and Redis where they are installed
+	$(FLEET) test
+
+install: ## only install (.venv, node_modules), for those who start PM2 by hand
+	$(FLEET) install
+dev: ## only make what the tests need (.venv-dev, servers)
+	$(FLEET) dev
+lint: dev ## ruff
+	$(DEV)/ruff check .
+types: dev ## mypy --strict
+	$(DEV)/mypy
+faults: dev ## the fault experiments at full length
+	FAULTS=full $(DEV)/pytest -m faults -s --timeout=3600
+bench: dev ## the figures of docs/benchmarks.md
+	$(DEV)/python -m benchmarks
+migrate: install ## bring the database to the newest schema (a starting service does it, too)
+	cd database-service && ../.venv/bin/python -m database_service.migrate
+render: dev ## make Dockerfiles, .env.example and prometheus.yml from their sources
+	$(DEV)/python -m tools.render
+lock: ## pin the newest versions into requirements*.lock, with hashes
+	$(PYTHON) -m tools.lock

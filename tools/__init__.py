@@ -1,0 +1,1 @@
+"""What `make` runs: installing, starting and checking the fleet. Only rendering needs more than Python itself."""

@@ -1,0 +1,104 @@
+"""Makes the Python environments and node_modules, once: a stamp in each says what it was made from."""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.steps import ROOT, Failed, output, say, step
+
+OLDEST_NODE = 18
+
+
+def install(*, dev: bool = False) -> None:
+    """What `make up` needs, with `dev` also what the tests need. Quick when nothing has changed."""
+    check_node()
+    with _one_at_a_time():
+        python_environment(ROOT / ".venv", ROOT / "requirements.lock")
+        if dev:
+            python_environment(ROOT / ".venv-dev", ROOT / "requirements-dev.lock")
+        node_modules()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    folder = ROOT / "var"
+    folder.mkdir(exist_ok=True)
+    with (folder / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def check_node() -> None:
+    """Raises Failed unless Node 18 or newer and npm are on PATH."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            raise Failed(f"Node {OLDEST_NODE} or newer is needed (PM2 runs on it), and `{program}` is not on PATH.")
+    version = output(["node", "--version"]).strip()
+    major = re.match(r"v(\d+)", version)
+    if major is None or int(major[1]) < OLDEST_NODE:
+        raise Failed(f"Node {OLDEST_NODE} or newer is needed; `node --version` says {version or 'nothing'}.")
+
+
+def python_environment(folder: Path, lock: Path) -> None:
+    """An environment with exactly what `lock` names, hashes checked, and `shared` installed from this checkout."""
+    stamp = folder / "fleet-stamp"
+    made_by = f"{sys.version_info.major}.{sys.version_info.minor} {ROOT}"  # a moved checkout's scripts point nowhere
+    wanted = f"{made_by}\n{_digest(lock, ROOT / 'pyproject.toml')}\n"
+    python = folder / "bin" / "python"
+    there = stamp.read_text("utf-8") if stamp.exists() else None
+    works = python.exists() and subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+    if there == wanted and works:
+        return
+    moved = there is not None and there.splitlines()[0] != made_by
+    if moved or not works:
+        hint = "On Debian and Ubuntu: apt-get install python3-venv"
+        step(f"Making {folder.name}", [sys.executable, "-m", "venv", "--clear", str(folder)], hint)
+    stamp.unlink(missing_ok=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    step(f"Installing Python packages into {folder.name}", [*pip, "--require-hashes", "-r", str(lock)])
+    step("Installing shared", [*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    stamp.write_text(wanted, "utf-8")
+
+
+def node_modules() -> None:
+    """PM2 and the Socket.IO client, as package-lock.json has them."""
+    stamp = ROOT / "node_modules" / ".fleet-stamp"
+    wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
+    if stamp.exists() and stamp.read_text("utf-8") == wanted:
+        return
+    npm = ["npm", "ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+    step("Installing Node packages (PM2)", npm)
+    stamp.write_text(wanted, "utf-8")
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def install_servers() -> None:
+    """As root on Debian: PostgreSQL and Redis for the tests, if missing. Elsewhere it only says what is missing."""
+    missing = [package for package, found in _servers().items() if not found]
+    if not missing:
+        return
+    if os.geteuid() != 0 or not Path("/etc/debian_version").exists() or shutil.which("apt-get") is None:
+        say(f"Not installed: {', '.join(missing)}. Tests that need them are skipped.")
+        return
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # RUNLEVEL 1: install, don't start
+    try:
+        step("Looking for Debian packages", ["apt-get", "update", "-q"], env=env)
+        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
+        step(f"Installing {', '.join(missing)}", install, env=env)
+    except Failed as failed:
+        say(f"{failed.line}\n{failed.tail}\nGoing on without; tests that need them are skipped.")
+
+
+def _servers() -> dict[str, bool]:
+    postgres = shutil.which("postgres") or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}

@@ -1,0 +1,131 @@
+"""PM2 from node_modules, in the user's own PM2_HOME, and the apps that ecosystem.config.js describes."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.steps import ROOT, Failed, output
+
+PROGRAM = str(ROOT / "node_modules" / ".bin" / "pm2")
+
+
+@dataclass(frozen=True)
+class App:
+    """One service as ecosystem.config.js wants it."""
+
+    name: str
+    folder: Path
+    port: int
+    var_dir: Path
+    logs: tuple[Path, Path]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """One app as PM2 has it."""
+
+    id: int
+    name: str
+    folder: Path
+    status: str
+    restarts: int
+
+    @property
+    def ours(self) -> bool:
+        """Does it belong to this clone?"""
+        return self.folder == ROOT / self.name
+
+
+def environment() -> dict[str, str]:
+    """For calls of PM2 and of the ecosystem file."""
+    env = {**os.environ, "PM2_NO_INTERACTION": "true", "PM2_CONCURRENT_ACTIONS": "8"}
+    env.setdefault("FLEET_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
+    return env
+
+
+def home() -> Path:
+    """PM2's folder: its process list and sockets."""
+    return Path(os.environ.get("PM2_HOME") or Path.home() / ".pm2")
+
+
+def wanted_apps() -> list[App]:
+    """The apps of ecosystem.config.js, in its order."""
+    script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js').apps))"
+    try:
+        apps = json.loads(output(["node", "-e", script], environment()))
+    except ValueError:
+        raise Failed("ecosystem.config.js can't be read; `node ecosystem.config.js` says why.") from None
+    return [_wanted(app) for app in apps]
+
+
+def _wanted(app: dict[str, Any]) -> App:
+    logs = (Path(app["out_file"]), Path(app["error_file"]))
+    return App(app["name"], Path(app["cwd"]), int(app["env"]["PORT"]), Path(app["env"]["VAR_DIR"]), logs)
+
+
+def daemon_runs() -> bool:
+    """Is a PM2 daemon there? Asking PM2 itself would start one."""
+    try:
+        os.kill(int((home() / "pm2.pid").read_text()), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def running() -> list[Running]:
+    """All that PM2 has in its list, of any project."""
+    if not daemon_runs():
+        return []
+    return [_running(app) for app in _json_line(output([PROGRAM, "jlist"], environment()))]
+
+
+def _running(app: dict[str, Any]) -> Running:
+    state = app["pm2_env"]
+    return Running(app["pm_id"], app["name"], Path(state["pm_cwd"]).resolve(), state["status"], state["restart_time"])
+
+
+def _json_line(text: str) -> list[dict[str, Any]]:
+    for line in reversed(text.splitlines()):  # PM2 prints warnings before it
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, list):
+            return found
+    raise Failed("PM2 gave no list of its apps.", text)
+
+
+def start(names: Sequence[str]) -> "subprocess.Popen[str]":
+    """Begin to start these apps; PM2_HOME is made private if it doesn't exist yet."""
+    if not home().exists():
+        home().mkdir(parents=True, mode=0o700)
+    command = [PROGRAM, "start", "ecosystem.config.js", "--only", ",".join(names)]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def delete(ids: Sequence[int]) -> None:
+    """Stop these apps, gracefully, and take them off the list."""
+    done = subprocess.run(
+        [PROGRAM, "delete", *map(str, ids)], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise Failed("PM2 could not stop the fleet.", done.stderr)
+
+
+def kill_daemon() -> None:
+    """End the daemon itself."""
+    output([PROGRAM, "kill"], environment())

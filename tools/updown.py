@@ -1,0 +1,209 @@
+"""`make up`, `make down`, `make status`, `make logs`."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+from tools import pm2
+from tools.install import install
+from tools.pm2 import App, Running
+from tools.steps import ROOT, Failed, say
+
+READY_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.2
+FALLEN = {"errored", "stopped", "waiting restart"}  # PM2's words
+ASK_PM2_EVERY_S = 1.5  # asking costs half a second of processor
+
+
+def up() -> int:
+    """Install what is missing, start what doesn't run, wait until all is ready."""
+    begun = time.monotonic()
+    install()
+    apps = pm2.wanted_apps()
+    listed = pm2.running()
+    refuse_other_clones(apps, listed)
+    online = {app.name for app in listed if app.ours and app.status == "online"}
+    missing = [app for app in apps if app.name not in online]
+    refuse_taken_ports(missing)
+    if missing:
+        say(f"Starting {', '.join(app.name for app in missing)} …")
+        wait_ready(missing, {app.name: app.restarts for app in listed if app.ours})
+    wait_ready([app for app in apps if app.name in online], None)
+    show(apps, {app.name: "ready" for app in apps})
+    say(f"Ready after {time.monotonic() - begun:.1f} s.")
+    streaming = next((app for app in apps if app.name == "websocket-streaming"), apps[0])
+    say(f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
+    return 0
+
+
+def refuse_other_clones(apps: Sequence[App], listed: Sequence[Running]) -> None:
+    """Raises Failed when PM2 runs apps of these names from another folder: restarting them would take them over."""
+    names = {app.name for app in apps}
+    for other in listed:
+        if other.name in names and not other.ours:
+            raise Failed(
+                f"PM2 already has a {other.name} of another clone, in {other.folder}. "
+                "Run `make down` there, or give this clone its own PM2_HOME and FLEET_PORT_OFFSET."
+            )
+
+
+def refuse_taken_ports(apps: Sequence[App]) -> None:
+    """Raises Failed, naming all ports that something else listens on."""
+    taken = [app for app in apps if _taken(app.port)]
+    if taken:
+        ports = ", ".join(f"{app.port} ({app.name}){_holder(app)}" for app in taken)
+        raise Failed(f"Taken by another program or clone: port {ports}. Stop it, or set FLEET_PORT_OFFSET=100.")
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
+
+
+def _holder(app: App) -> str:
+    health = ask(f"{app.url}/health")
+    return f" by a running “{health['service']}”" if isinstance(health, dict) and "service" in health else ""
+
+
+def wait_ready(apps: Sequence[App], restarts_before: dict[str, int] | None) -> None:
+    """Return when all are ready. With `restarts_before`, start them first and watch for one that falls over.
+
+    Raises Failed with the end of the log of the first that doesn't come up.
+    """
+    sizes = {app.name: [_size(log) for log in app.logs] for app in apps}
+    starter = pm2.start([app.name for app in apps]) if restarts_before is not None else None
+    deadline, ask_pm2_at = time.monotonic() + READY_WITHIN_S, time.monotonic() + ASK_PM2_EVERY_S
+    waiting = list(apps)
+    try:
+        while waiting := [app for app in waiting if not ready(app)]:
+            if starter is not None and starter.poll():
+                raise Failed("PM2 could not start the fleet.", starter.stderr.read() if starter.stderr else "")
+            if starter is not None and time.monotonic() > ask_pm2_at:
+                _refuse_fallen(waiting, restarts_before or {}, sizes)
+                ask_pm2_at = time.monotonic() + ASK_PM2_EVERY_S
+            if time.monotonic() > deadline:
+                log = _log_since(waiting[0], sizes[waiting[0].name])
+                raise Failed(f"{waiting[0].name} is not ready after {READY_WITHIN_S:.0f} s.", log)
+            time.sleep(LOOK_EVERY_S)
+        if starter is not None:
+            starter.wait(READY_WITHIN_S)
+    finally:
+        if starter is not None and starter.poll() is None:
+            starter.terminate()
+
+
+def _refuse_fallen(waiting: Sequence[App], restarts_before: dict[str, int], sizes: dict[str, list[int]]) -> None:
+    now = {app.name: app for app in pm2.running() if app.ours}
+    for app in waiting:
+        state = now.get(app.name)
+        restarts = state.restarts - restarts_before.get(app.name, 0) if state else 0
+        if state and (state.status in FALLEN or restarts > 0):
+            raise Failed(
+                f"{app.name} did not start. What it said (more: `make logs`; stop it: `make down`):",
+                _log_since(app, sizes[app.name]),
+            )
+
+
+def _size(log: Any) -> int:
+    return log.stat().st_size if log.exists() else 0
+
+
+def _log_since(app: App, sizes: Sequence[int]) -> str:
+    texts = []
+    for log, size in zip(app.logs, sizes, strict=True):
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(size)
+                texts.append(file.read(100_000).decode("utf-8", "replace"))
+    return "".join(texts) or "(nothing)"
+
+
+def ask(url: str) -> Any:
+    """GET as JSON, whatever the status; None when nobody answers in JSON within 2 s."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return _json_or_none(error.read())
+    except (OSError, ValueError):
+        return None
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def ready(app: App) -> bool:
+    """Does /health/ready answer 200?"""
+    try:
+        with urllib.request.urlopen(f"{app.url}/health/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def show(apps: Sequence[App], states: dict[str, str]) -> None:
+    """The table of names, URLs, states and the venue that serves."""
+    rows = [("service", "url", "state", "venue")]
+    for app in apps:
+        stats = ask(f"{app.url}/stats") if states[app.name] == "ready" else None
+        venue = stats.get("data", {}).get("venue", "") if isinstance(stats, dict) else ""
+        rows.append((app.name, app.url, states[app.name], venue))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    say()
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    say()
+
+
+def status() -> int:
+    """Show what runs; exit code 0 only if all of it is ready."""
+    apps = pm2.wanted_apps()
+    listed = {app.name: app.status for app in pm2.running() if app.ours}
+    states = {}
+    for app in apps:
+        known = listed.get(app.name, "not running")
+        states[app.name] = "ready" if known == "online" and ready(app) else "not ready" if known == "online" else known
+    show(apps, states)
+    return 0 if set(states.values()) == {"ready"} else 1
+
+
+def down() -> int:
+    """Stop this clone's apps, forget which market served, and leave everything else alone."""
+    listed = pm2.running()
+    names = {app.name for app in pm2.wanted_apps()}
+    ours = [app for app in listed if app.ours and app.name in names]
+    if ours:
+        say(f"Stopping {', '.join(app.name for app in ours)} …")
+        pm2.delete([app.id for app in ours])
+    for folder in {app.var_dir for app in pm2.wanted_apps()}:
+        (folder / "market.json").unlink(missing_ok=True)
+    if ours and len(ours) == len(listed):
+        pm2.kill_daemon()  # nothing else is left in its list
+    say("The fleet is down; its data stays." if ours else "Nothing of this clone was running.")
+    return 0
+
+
+def logs() -> int:
+    """Follow the logs of this clone's apps until Ctrl-C; S=<service> chooses one."""
+    chosen = os.environ.get("S", "")
+    ours = [app.name for app in pm2.running() if app.ours and (not chosen or app.name == chosen)]
+    if not ours:
+        raise Failed(f"{chosen or 'Nothing of this clone'} is not running; `make up` starts the fleet.")
+    command = [pm2.PROGRAM, "logs", f"/^({'|'.join(ours)})$/"]
+    return subprocess.run(command, cwd=ROOT, env=pm2.environment(), check=False).returncode
