@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as HTTPMethodNotAllowed
 
 from shared.config import Settings, split_list
 from shared.errors import (
@@ -83,7 +84,10 @@ def furnish(
         return (shape or error_answer)(error)
 
     def on_http_error(error: HTTPException) -> Response:
-        return answer_error(HTTP_ERRORS.get(error.code or 500) or MalformedInput("the request is not acceptable"))
+        answer = answer_error(HTTP_ERRORS.get(error.code or 500) or MalformedInput("the request is not acceptable"))
+        if isinstance(error, HTTPMethodNotAllowed) and error.valid_methods:
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # a must of RFC 9110, 15.5.6
+        return answer
 
     def on_bug(error: Exception) -> Response:
         # Reported before it is logged: the SDK makes a report of the log line too and keeps the first of the two.

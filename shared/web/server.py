@@ -28,6 +28,7 @@ from shared.web.answers import error_document
 from shared.web.websocket import WebSocketGate
 
 if TYPE_CHECKING:
+    from shared.logger import FleetLogger
     from shared.service import Service
 
 IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
@@ -82,8 +83,9 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         return headers
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
-        """One short line: pywsgi prints a traceback for some, and clients must not be able to fill the log."""
-        self.log_error("refused a request from %s: %s", self.client_address[0], f"{type(ex).__name__}: {ex}"[:200])
+        """One short line, no error: clients must not be able to fill the log with pywsgi's tracebacks, or Sentry."""
+        reason = f"{type(ex).__name__}: {ex}"[:200]
+        self.server.logger.info("refused a request from %s: %s", self.client_address[0], reason)
         return "400", b""
 
     def get_environ(self) -> dict[str, Any]:
@@ -148,8 +150,9 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
 
     handler_class = Handler
 
-    def __init__(self, listener: Any, application: Any, error_log: Any):
-        super().__init__(listener, application, log=None, error_log=error_log)
+    def __init__(self, listener: Any, application: Any, logger: "FleetLogger"):
+        super().__init__(listener, application, log=None, error_log=logger)
+        self.logger = logger
         self.in_flight = 0
         self.draining = False
 

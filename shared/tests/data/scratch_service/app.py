@@ -1,0 +1,56 @@
+"""A service with nothing of its own, for tests of the hall and the server."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import os
+from typing import Any
+
+import gevent
+
+from shared.config import Settings
+from shared.service import create_service, run
+from shared.web import server
+from shared.web.models import Body
+
+server.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", server.REQUEST_S))
+service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
+
+
+calls = {"waiting": 0}
+service.stats(lambda: dict(calls))
+
+
+class Echo(Body):
+    """What /echo takes."""
+
+    x: float
+    sleep_s: float = 0
+
+
+@service.route("POST", "/echo", summary="Say it again, after a while", body=Echo)
+def echo(body: Echo) -> dict[str, Any]:
+    calls["waiting"] += 1
+    gevent.sleep(body.sleep_s)
+    calls["waiting"] -= 1
+    return {"x": body.x}
+
+
+@service.route("GET", "/bug", summary="Fail")
+def bug() -> dict[str, Any]:
+    raise RuntimeError("canary-in-the-error")
+
+
+def broken() -> None:
+    """A stop hook that fails, and holds up no other."""
+    raise RuntimeError("broken hook")
+
+
+service.websocket("/stream/<name>", lambda ws, request, name: ws.send_text(f"hello {name}"))
+service.on_stop(lambda: service.logger.info("first hook, run last"))
+service.on_stop(broken)
+service.on_stop(lambda: service.logger.info("last hook, run first"))
+
+if __name__ == "__main__":
+    run(service)
