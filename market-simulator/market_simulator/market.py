@@ -70,7 +70,7 @@ class BookView:
 
 @dataclass(frozen=True, slots=True)
 class Kline:
-    """One bar. `quote_volume` and `taker_buy_quote` in units of 1e-16 (price × quantity). Ids are -1 without a trade."""
+    """One bar. Quotes in units of 1e-16 (price × quantity). Ids are -1 without a trade."""
 
     open_ms: int
     close_ms: int
@@ -89,7 +89,7 @@ class Kline:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Statistics of the trades in [open_ms, close_ms]. `quote_volume` in units of 1e-16. `previous_close`: the last price before."""
+    """Statistics of the trades in [open_ms, close_ms]. `quote_volume` in 1e-16; `previous_close`: the price before."""
 
     open_ms: int
     close_ms: int
@@ -109,8 +109,11 @@ class Window:
 class Repricing(Protocol):
     """A scenario's effect on prices: an amount added to every price of the market, a whole number of ticks."""
 
-    start_ms: int
-    end_ms: int
+    @property
+    def start_ms(self) -> int: ...
+
+    @property
+    def end_ms(self) -> int: ...
 
     def shift(self, at_ms: int) -> int:
         """Units of 1e-8 to add at this instant (0 outside start_ms..end_ms); always a multiple of the tick size."""

@@ -32,6 +32,3 @@ class SimClock:
         """Simulated time in milliseconds since 1970."""
         return int((self._start_s + self.speed * (self.real_s() - self._start_s)) * 1000)
 
-    def real_s_until(self, sim_ms: int) -> float:
-        """Real seconds until a simulated instant (negative: it has passed)."""
-        return (sim_ms - self.now_ms()) / 1000 / self.speed

@@ -99,7 +99,9 @@ class MessageRate:
 
     def allows(self, monotonic_s: float) -> bool:
         """Book one message; False when it is one too many."""
-        self._times.append(monotonic_s)
         while self._times and monotonic_s - self._times[0] >= 1.0:
             self._times.popleft()
-        return len(self._times) <= self.most
+        if len(self._times) >= self.most:
+            return False
+        self._times.append(monotonic_s)
+        return True
