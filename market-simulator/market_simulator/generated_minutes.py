@@ -41,7 +41,8 @@ class Minutes:
     def quote(self) -> Ints:
         """Sum of price × quantity over a minute's trades, in ticks × steps."""
         middle = (self.open + self.close) * self.pair_volume
-        return middle + self.high * self.high_quantity + self.low * self.low_quantity
+        total: Ints = middle + self.high * self.high_quantity + self.low * self.low_quantity
+        return total
 
     def buy_base(self) -> Ints:
         """What takers bought."""
@@ -50,7 +51,8 @@ class Minutes:
 
     def buy_quote(self) -> Ints:
         """What takers paid for it, in ticks × steps."""
-        return (self.open + self.close) * self.buy_pair_volume + self.high * self.high_quantity
+        paid: Ints = (self.open + self.close) * self.buy_pair_volume + self.high * self.high_quantity
+        return paid
 
 
 def apportion(amount: Ints, weights: Ints) -> Ints:
