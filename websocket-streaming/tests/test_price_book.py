@@ -25,7 +25,7 @@ class Desk:
         self.exchange_time = ExchangeTime(self.clock)
         self.exchange_time.anchor(NOW_MS, self.clock.monotonic(), self.clock.monotonic())
         self._started = self.clock.monotonic()
-        self.book = PriceBook(self.clock, self.exchange_time, "simulator", "e1")
+        self.book = PriceBook(self.clock, self.exchange_time, epoch="e1", venue="simulator")
         self.book.set_connected("spot", True)
 
     @property

@@ -12,7 +12,7 @@ import orjson
 from engineio.packet import Packet
 from werkzeug.wrappers import Request
 
-from shared.errors import FleetError, Forbidden, Unavailable
+from shared.errors import FleetError, Forbidden, TooLarge, Unavailable
 from shared.web.answers import error_document
 from shared.web.hall import Gatekeeper
 from shared.web.websocket import WebSocket, WebSocketClosed, WebSocketGate, WsgiApp
@@ -76,14 +76,14 @@ class SocketIoDoor:
 
     def __init__(self, inner: WsgiApp, gate: Gatekeeper, sessions: Callable[[], int], **bounds: int) -> None:
         self._inner, self._gate, self._sessions = inner, gate, sessions
-        self._max_clients = bounds["max_clients"]
+        self._max_clients, self._max_event_bytes = bounds["max_clients"], bounds["max_event_bytes"]
         self.upgrades = WebSocketGate(
             self._polling,
             [(PATH, self._upgrade)],
             origin_allowed=gate.allows_origin,
             host_allowed=gate.allows_host,
             max_connections=self._max_clients,
-            max_message_bytes=bounds["max_event_bytes"],
+            max_message_bytes=self._max_event_bytes,
         )
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -99,6 +99,8 @@ class SocketIoDoor:
             return _refuse(Forbidden("this Origin is not allowed"), start_response)
         if "sid=" not in environ.get("QUERY_STRING", "") and self._sessions() >= self._max_clients:
             return _refuse(Unavailable("too many clients"), start_response)
+        if int(environ.get("CONTENT_LENGTH") or 0) > self._max_event_bytes:
+            return _refuse(TooLarge(f"over {self._max_event_bytes:,} bytes"), start_response)
         return self._inner(environ, start_response)
 
     def _upgrade(self, ws: WebSocket, request: Request) -> None:

@@ -65,7 +65,7 @@ class _Market:
 class PriceBook:
     """Holds the newest price of each symbol. Every method that changes one says whether there is news to send."""
 
-    def __init__(self, clock: Clock, exchange_time: ExchangeTime, venue: str, epoch: str) -> None:
+    def __init__(self, clock: Clock, exchange_time: ExchangeTime, epoch: str, venue: str = "") -> None:
         self._clock = clock
         self._exchange_time = exchange_time
         self.venue, self.epoch = venue, epoch

@@ -6,7 +6,7 @@ Places call in (feed, sockets, routes); what this needs of them stands here as P
 from typing import Any, Protocol
 
 from shared.clock import Clock
-from shared.errors import NotFound, Unavailable
+from shared.errors import FleetError, NotFound, Unavailable
 from shared.logger import FleetLogger
 from websocket_streaming.exchange_time import ExchangeTime
 from websocket_streaming.gap_filler import Exchange, GapFiller
@@ -19,6 +19,8 @@ from websocket_streaming.topics import PRICE, SPOT, Problem, Topic, Wish, about_
 EVENT = "price_update"
 REST_KEPT_S = 1.0  # a price fetched for GET serves that long, so that a busy caller doesn't spend the weight budget
 MAX_REST_KEPT = 1000
+TIME_LASTS_S = 600.0
+TIME_AGAIN_S = 2.0  # after a failure
 
 
 class Upstream(Protocol):
@@ -76,6 +78,7 @@ class PriceChannel:
         self._upstream: Upstream | None = None
         self._shown_stale: dict[Symbol, bool] = {}
         self._fetched: dict[Symbol, tuple[float, Ticker]] = {}
+        self._time_due_at = float("-inf")
         self.received = Rate(clock)
         self.connections = 0  # of the upstream; the first isn't a reconnect
 
@@ -104,6 +107,7 @@ class PriceChannel:
             return
         if connected:
             self.connections += 1
+            self._time_due_at = float("-inf")
             self.gaps.fill([Symbol(t.market, t.symbol) for t in self.subscriptions.wanted if t.market == market])
         else:
             self.publish_stale_changes()
@@ -153,22 +157,29 @@ class PriceChannel:
         return self.book.document(symbol, ticker, stale=False), "rest", age_s
 
     @property
+    def reconnects(self) -> int:
+        """How often the upstream had to be connected again."""
+        return max(0, self.connections - 1)
+
+    @property
     def active_symbols(self) -> list[str]:
         """The symbols served upstream, the permanent ones first."""
         return list(dict.fromkeys(topic.symbol for topic in self.subscriptions.wanted))
 
     # -- what goes on by itself
 
-    def tick(self) -> None:
-        """Once a second."""
-        self.publish_stale_changes()
-        self.received.sample()
-
-    def anchor_time(self) -> None:
-        """Ask the exchange what time it is. Raises Unavailable; the next call tries again."""
+    def keep_time(self) -> None:
+        """Once a second: ask the exchange what time it is, when that is due."""
         asked_at = self._clock.monotonic()
-        server_ms = self._exchange.time_ms()
+        if asked_at < self._time_due_at:
+            return
+        self._time_due_at = asked_at + TIME_AGAIN_S
+        try:
+            server_ms = self._exchange.time_ms()
+        except FleetError:
+            return
         self._exchange_time.anchor(server_ms, asked_at, self._clock.monotonic())
+        self._time_due_at = asked_at + TIME_LASTS_S
 
     def publish_stale_changes(self) -> None:
         """Subscribers learn at once that a price is not the market's any more, and when it is again."""

@@ -65,6 +65,7 @@ class SocketIoServer:
         self._engine = self.socketio.server.eio
         adapter = type("Adapter", (EngineWebSocket,), {"on_slow": staticmethod(fanout.count_slow)})
         self._engine._async = {**self._engine._async, "websocket": adapter}
+        self._engine.disconnect = self._end
         self._dispatch: Callable[[str, Any], None] = self._engine.handlers["message"]
         self._engine.on("message", self._on_message)
         self._door = SocketIoDoor(
@@ -82,8 +83,14 @@ class SocketIoServer:
 
     def close(self) -> None:
         """Disconnect everyone (graceful stop); clients connect again by themselves."""
+        self._end()
         self._door.upgrades.close_all()
-        self._engine.disconnect()
+
+    def _end(self, engine_sid: str | None = None) -> None:
+        """In place of engineio's `disconnect`, which waits, maybe for ever, until the client has fetched its packets."""
+        for sid in [engine_sid] if engine_sid else list(self._engine.sockets):
+            if engine_socket := self._engine.sockets.pop(sid, None):
+                engine_socket.close(wait=False, reason=self.socketio.reason.SERVER_DISCONNECT)
 
     def _allows_origin(self, origin: str, environ: dict[str, Any]) -> bool:
         return self._service.gate.allows_origin(origin, environ.get("HTTP_HOST", ""))
