@@ -24,10 +24,10 @@ install: ## only install (.venv, node_modules), for those who start PM2 by hand
 	$(FLEET) install
 dev: ## only make what the tests need (.venv-dev, servers)
 	$(FLEET) dev
-lint: dev ## ruff
-	$(DEV)/ruff check .
-types: dev ## mypy --strict
-	$(DEV)/mypy
+lint: ## ruff
+	$(FLEET) lint
+types: ## mypy --strict
+	$(FLEET) types
 faults: dev ## the fault experiments at full length
 	FAULTS=full $(DEV)/pytest -m faults -s --timeout=3600
 bench: dev ## the figures of docs/benchmarks.md

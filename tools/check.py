@@ -1,5 +1,6 @@
 """`make test`: what it needs, then ruff, mypy and pytest, each of which must pass."""
 
+import json
 import subprocess
 import sys
 
@@ -16,16 +17,30 @@ def prepare() -> int:
     return 0
 
 
+def lint() -> int:
+    """ruff over everything."""
+    install(dev=True)
+    return _run("ruff", "check", ".")
+
+
+def types() -> int:
+    """mypy --strict, a run for each service: their tests are modules of the same names."""
+    install(dev=True)
+    services = [service["name"] for service in json.loads((ROOT / "fleet.json").read_text("utf-8"))["services"]]
+    whole = ["conftest.py", "shared", "tools", "benchmarks", "tests"]
+    return max([_run("mypy", *whole), *(_run("mypy", service) for service in services)])
+
+
 def test() -> int:
-    """pytest comes last, so that its summary, skipped tests included, closes the output."""
+    """All three. pytest comes last, so that its summary, skipped tests included, closes the output."""
     prepare()
-    env = clean_environment()
-    passed = True
-    for title, command in (("ruff", ["ruff", "check", "."]), ("mypy", ["mypy"]), ("pytest", ["pytest", "-q"])):
-        say(f"== {title}")
-        program = str(BIN / command[0])
-        code = subprocess.run([program, *command[1:]], cwd=ROOT, env=env, check=False).returncode
-        if code:
-            passed = False
-            sys.stderr.write(f"{title} failed (exit code {code}).\n" if title != "pytest" else "")
-    return 0 if passed else 1
+    codes = [lint(), types(), _run("pytest", "-q")]
+    return 1 if any(codes) else 0
+
+
+def _run(program: str, *words: str) -> int:
+    say(f"== {program} {' '.join(words)}")
+    code = subprocess.run([str(BIN / program), *words], cwd=ROOT, env=clean_environment(), check=False).returncode
+    if code and program != "pytest":
+        sys.stderr.write(f"{program} {' '.join(words)} failed (exit code {code}).\n")
+    return code

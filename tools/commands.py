@@ -20,6 +20,8 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "status": updown.status,
     "logs": updown.logs,
     "dev": check.prepare,
+    "lint": check.lint,
+    "types": check.types,
     "test": check.test,
 }
 

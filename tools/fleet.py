@@ -27,7 +27,7 @@ def main() -> int:
     if sys.version_info < OLDEST:
         newer = find_newer()
         if newer is None:
-            sys.exit("Python 3.11 or newer is needed; %s is %d.%d. Install it, or name it: make PYTHON=/path/to/python3.11 …" % (sys.executable, *sys.version_info[:2]))  # noqa: UP031, E501  # old Pythons read this line
+            sys.exit("Python 3.11 or newer is needed; %s is %d.%d. Install it, or name it: make PYTHON=/path/to/python3.11" % (sys.executable, *sys.version_info[:2]))  # noqa: UP031, E501  # old Pythons read this line
         os.execv(newer, [newer, "-m", "tools.fleet", *sys.argv[1:]])
     from tools.commands import run
 

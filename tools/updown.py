@@ -28,7 +28,7 @@ def up() -> int:
     apps = pm2.wanted_apps()
     listed = pm2.running()
     refuse_other_clones(apps, listed)
-    online = {app.name for app in listed if app.ours and app.status == "online"}
+    online = {app.name for app in listed if app.ours and app.status in {"online", "launching"}}
     missing = [app for app in apps if app.name not in online]
     refuse_taken_ports(missing)
     if missing:
