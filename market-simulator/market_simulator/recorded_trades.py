@@ -100,7 +100,7 @@ class RecordedTrades:
         """At most three: the end of one lap, whole laps, the start of another."""
         count = len(self._trades)
         lap, index = divmod(first, count)
-        if index or last < first + count:
+        if index:
             stop = min(last, (lap + 1) * count)
             yield self._within(index, index + stop - first)
             first = stop

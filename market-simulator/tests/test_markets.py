@@ -250,6 +250,27 @@ def test_a_crash_planted_between_two_depth_updates_changes_nothing_shown_already
 
 
 @every_market
+def test_a_crash_planted_right_after_a_trade_leaves_that_trade_as_it_was(make: Make) -> None:
+    quiet = all_trades(make(), FIRST_MS + 40_000, FIRST_MS, FIRST_MS + 40_000)[:25]
+    assert len(quiet) > 10
+    for shown in quiet:
+        market = make()
+        market.advance(shown.at_ms)
+        crash(market, shown.at_ms, 2_000)
+        assert market.trades(shown.at_ms, limit=1, from_id=shown.id) == [shown]
+
+
+@every_market
+def test_a_trade_belongs_to_the_windows_and_bars_that_end_with_its_millisecond(make: Make) -> None:
+    market = make()
+    last = market.trades(FIRST_MS, limit=1)[0]
+    assert market.window(last.at_ms, 60_000).last_id == last.id == market.kline_at(last.at_ms, "1h").last_id
+    assert market.window(last.at_ms + 60_000, 60_000).first_id <= last.id
+    assert market.klines(last.at_ms, "1h", limit=1)[0].last_id == last.id
+    assert market.window(last.at_ms - 1, 60_000).last_id < last.id
+
+
+@every_market
 def test_a_second_instance_continues_where_the_first_would_be(make: Make) -> None:
     first, second = make(), make()
     _, events = advance(first, FIRST_MS, FIRST_MS + 30_000)

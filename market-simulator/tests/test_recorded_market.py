@@ -95,6 +95,7 @@ def test_each_lap_is_the_tape_with_shifted_ids_and_times(symbol: str) -> None:
     assert [trade.at_ms - start for trade in trades] == list(tape.trades.at_ms)
     updates = [event for event in events if isinstance(event, DepthUpdate)]
     assert [update.last_id - LAP * tape.id_span for update in updates] == list(tape.depth.last_ids)
+    assert [update.event_ms - start for update in updates] == list(tape.depth.event_ms)
 
 
 @every_tape
