@@ -31,8 +31,6 @@ def migrate(url: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER / "migrations"))
-    if url.startswith("sqlite"):
-        Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
     with _locked(url) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -57,7 +55,9 @@ def _locked(url: str) -> Iterator[sa.Connection]:
 
 @contextmanager
 def _file_lock(url: str) -> Iterator[None]:
-    with Path(f"{sa.make_url(url).database}.migrating").open("w") as lock:
+    beside = Path(f"{sa.make_url(url).database}.migrating")
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    with beside.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any
 
 import orjson
 from werkzeug.routing import BaseConverter
@@ -14,24 +14,17 @@ from database_service.config import DatabaseSettings
 from database_service.cursors import encode_cursor
 from database_service.idempotency import Key, KeyName, Verdict, hash_body
 from database_service.performance import ClosedTrade, TradeFilter, TradeSubmission, earned
-from database_service.signals import NewSignal, SignalFilter, Submission
+from database_service.signals import NewSignal, Page, SignalFilter, Submission
 from database_service.statistics import statistics
 from database_service.storage import Store
+from database_service.user_settings import SavedSettings
 from shared.clock import check_range
 from shared.errors import InvalidInput, NotFound
 from shared.service import Service
 
 MAX_USER = 128
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class Worker(Protocol):
-    """Runs a blocking call so that it holds up nobody else."""
-
-    def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """What `function(*args, **kwargs)` returns or raises."""
-        ...
+# Runs `function(*arguments)` so that it holds up nobody else. Untyped: mypy can't compare two generic signatures.
+Worker = Callable[..., Any]
 
 
 class AnyPath(BaseConverter):
@@ -75,7 +68,7 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
     )  # fmt: skip
     def history(query: bodies.HistoryQuery) -> dict[str, Any]:
         wanted = SignalFilter(**{name: getattr(query, name) for name in SignalFilter.__slots__})
-        page = desk.read(desk.store.history, wanted, query.limit, query.cursor)
+        page: Page = desk.read(desk.store.history, wanted, query.limit, query.cursor)
         data = {
             "count": len(page.documents),
             "source": desk.store.source,
@@ -89,7 +82,7 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
         summary="One signal",
     )  # fmt: skip
     def one(signal_id: str) -> dict[str, Any]:
-        document = desk.read(desk.store.get, signal_id)
+        document: str | None = desk.read(desk.store.get, signal_id)
         if document is None:
             raise NotFound("there is no signal of that id")
         return {"data": orjson.Fragment(document), "source": desk.store.source}
@@ -116,7 +109,7 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
     )  # fmt: skip
     def stats(query: bodies.StatsQuery) -> dict[str, Any]:
         wanted = TradeFilter(**{name: getattr(query, name) for name in TradeFilter.__slots__})
-        figures = desk.read(lambda: statistics(desk.store.trades(wanted)))
+        figures: dict[str, Any] = desk.read(lambda: statistics(desk.store.trades(wanted)))
         return {"data": {"strategy": query.strategy, **figures, "source": desk.store.source}}
 
 
@@ -125,7 +118,7 @@ def _add_settings(service: Service, settings: DatabaseSettings, desk: Desk) -> N
 
     @service.route("GET", "/settings/<user>", limit=limit, answer=answers.SettingsAnswer, summary="A user's settings")
     def read(user: str) -> dict[str, Any]:
-        saved = desk.read(desk.store.settings, _user(user))
+        saved: SavedSettings | None = desk.read(desk.store.settings, _user(user))
         if saved is None:
             raise NotFound("this user has no saved settings")
         return {"version": saved.version, "settings": orjson.Fragment(saved.document)}
@@ -136,7 +129,8 @@ def _add_settings(service: Service, settings: DatabaseSettings, desk: Desk) -> N
     )  # fmt: skip
     def save(user: str, body: bodies.SettingsBody) -> dict[str, Any]:
         document = orjson.dumps(body.settings).decode()
-        saved = desk.write(desk.store.save_settings, _user(user), body.version, document, service.clock.now())
+        change = (_user(user), body.version, document, service.clock.now())
+        saved: SavedSettings = desk.write(desk.store.save_settings, *change)
         return {"version": saved.version, "settings": body.settings}
 
 

@@ -1,23 +1,22 @@
 """Puts database-service together: which store, who runs its blocking calls, what health and counters say."""
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 from database_service.config import DatabaseSettings
 from database_service.keeper import Keeper
 from database_service.migrate import migrate_apart
-from database_service.routes import Desk, add_routes
+from database_service.routes import Desk, Worker, add_routes
 from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_store
 from database_service.stores.sqlite import sqlite_store
 from shared.clock import Clock
+from shared.errors import FleetError
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
 
-P = ParamSpec("P")
-R = TypeVar("R")
 NAME = "database-service"
 READERS = 4  # native threads that read; SQLite and PostgreSQL let them work side by side
 
@@ -42,14 +41,15 @@ def _durable(service: Service, settings: DatabaseSettings) -> Desk:
     url = settings.database_url
     store = postgres_store(url, service.clock) if url else sqlite_store(settings.sqlite_path, service.clock)
     reader, writer = Offload(threads=READERS), Offload(threads=1)
-    keeper = Keeper(store, lambda: migrate_apart(settings.store_url), reader.call, service.logger)
+    read, write = _worker(reader), _worker(writer)
+    keeper = Keeper(store, lambda: migrate_apart(settings.store_url), read, service.logger)
     service.on_start(keeper.start)
     service.on_start(lambda: service.logger.info("storing in %s", "PostgreSQL" if url else settings.sqlite_path))
     service.on_stop(reader.close)
     service.on_stop(writer.close)
     service.on_stop(keeper.stop)
-    service.health.add_dependency("database", lambda: reader.call(store.probe), timeout_s=2.0)
-    return Desk(store, reader.call, writer.call)
+    service.health.add_dependency("database", lambda: read(store.probe), timeout_s=2.0)
+    return Desk(store, read, write)
 
 
 def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -> Desk:
@@ -67,8 +67,26 @@ def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -
     return Desk(store, _directly, _directly)
 
 
-def _directly(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    return function(*args, **kwargs)
+def _worker(offload: Offload) -> Worker:
+    """`offload.call`, with expected errors carried over as values: gevent's pool prints a traceback of each raised."""
+
+    def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, FleetError | None]:
+        try:
+            return function(*arguments), None
+        except FleetError as error:
+            return None, error
+
+    def call(function: Callable[..., Any], *arguments: Any) -> Any:
+        result, error = offload.call(attempt, function, *arguments)
+        if error is not None:
+            raise error
+        return result
+
+    return call
+
+
+def _directly(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _counts(desk: Desk) -> dict[str, int]:

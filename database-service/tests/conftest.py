@@ -48,8 +48,8 @@ def trade() -> MakeTrade:
     """trade(pnl="1.5", closed_at=…): a submission, ready to be tracked."""
 
     def make(key_text: str | None = None, body_hash: str = "a body", **fields: Any) -> TradeSubmission:
-        values: dict[str, Any] = {"performance_id": uuid4().hex, "strategy": "rsi", "pnl": "1", "closed_at": NOON} | fields
-        values["pnl"] = Decimal(values["pnl"])
+        values: dict[str, Any] = {"performance_id": uuid4().hex, "strategy": "rsi", "closed_at": NOON} | fields
+        values["pnl"] = Decimal(fields.get("pnl", "1"))
         return TradeSubmission(ClosedTrade(**values), key("/performance/track", key_text, body_hash))
 
     return make

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from database_service.stores.sql import SqlStore
+from database_service.stores.sql import Kind, SqlStore
 from shared.clock import Clock
 
 CONNECT_S = 3
@@ -19,6 +19,7 @@ REASONS = {
     "42501": "PostgreSQL's user may not do this",
 }
 LINE = 5_020_002  # advisory lock of writers that lost a race; any number that all processes agree on
+UNDEFINED_TABLE = "42P01"
 SHUTTING_DOWN = {"57P01", "57P02", "57P03"}
 
 
@@ -57,19 +58,21 @@ def _line_up(link: sa.Connection) -> None:
     link.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LINE})")
 
 
-def explain(error: exc.SQLAlchemyError) -> tuple[str, bool]:
+def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
     """See `sql.Explain`. The vendor's own message stays out: it may quote the address and the data."""
     if isinstance(error, exc.TimeoutError):
-        return "all connections to PostgreSQL are busy", False
+        return "all connections to PostgreSQL are busy", "failed"
     vendor = getattr(error, "orig", None)
     code = getattr(vendor, "pgcode", None)
+    if code == UNDEFINED_TABLE:
+        return "PostgreSQL's database does not hold the tables", "schema"
     if code in REASONS:
-        return REASONS[code], False
+        return REASONS[code], "failed"
     if code is not None and code not in SHUTTING_DOWN:
-        return f"PostgreSQL refused (SQLSTATE {code})", False
+        return f"PostgreSQL refused (SQLSTATE {code})", "failed"
     text = str(vendor)
     if "authentication failed" in text or "no pg_hba.conf entry" in text:
-        return "PostgreSQL refuses the login", True
+        return "PostgreSQL refuses the login", "gone"
     if "database" in text and "does not exist" in text:
-        return "PostgreSQL has no database of that name", True
-    return "PostgreSQL does not answer", True
+        return "PostgreSQL has no database of that name", "gone"
+    return "PostgreSQL does not answer", "gone"

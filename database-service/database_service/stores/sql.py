@@ -35,6 +35,7 @@ CHUNK = 500  # values in one IN list
 RACES = 5  # tries of a transaction that another writer's rows keep defeating
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
 FAIL_FAST_S = 0.5  # after a failed connection, so that a queue of requests does not wait for one time-out each
+Kind = Literal["failed", "gone", "schema"]
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -61,6 +62,7 @@ class SqlStore:
         self._down_reason = ""
         self._counts, self._counted_at = Counts(0, 0), float("-inf")
         self._purged_at: datetime | None = None
+        self._write_failed = False
 
     # --- life
 
@@ -94,7 +96,12 @@ class SqlStore:
         return self._counts
 
     def probe(self) -> None:
-        """See `Store.probe`. Counts anew once a minute, else only asks whether anybody is there."""
+        """See `Store.probe`. Counts anew once a minute, else only asks whether anybody is there.
+
+        After a write failed it writes, since a full disk can still be read.
+        """
+        if self._write_failed:
+            self._transact(lambda link: link.execute(sa.text("UPDATE alembic_version SET version_num = version_num")))
         with self._reading() as link:
             if self._clock.monotonic() - self._counted_at < COUNT_EVERY_S:
                 link.execute(sa.select(1))
@@ -250,15 +257,24 @@ class SqlStore:
     def _transact(self, work: Callable[[sa.Connection], T]) -> T:
         """`work` in one transaction, again if another writer took a name between our look and our insert."""
         self._require()
-        with self._translating():
-            for attempt in range(RACES):
-                try:
-                    with self._writing.begin() as link:
-                        if attempt:
-                            self._line_up(link)
-                        return work(link)
-                except (exc.IntegrityError, _LostRace):
-                    continue
+        try:
+            with self._translating():
+                result = self._race(work)
+        except Unavailable:
+            self._write_failed = True
+            raise
+        self._write_failed = False
+        return result
+
+    def _race(self, work: Callable[[sa.Connection], T]) -> T:
+        for attempt in range(RACES):
+            try:
+                with self._writing.begin() as link:
+                    if attempt:
+                        self._line_up(link)
+                    return work(link)
+            except (exc.IntegrityError, _LostRace):
+                continue
         raise Unavailable("other writers keep taking the same names; retry")
 
     def _require(self) -> None:
@@ -273,10 +289,10 @@ class SqlStore:
         try:
             yield
         except exc.SQLAlchemyError as error:
-            reason, gone = self._explain(error)
-            if isinstance(error, exc.ProgrammingError):  # a table is missing: someone exchanged the database
+            reason, kind = self._explain(error)
+            if kind == "schema" or not self.prepared:
                 self._why_not = reason
-            if gone:
+            if kind == "gone":
                 self._down_until, self._down_reason = self._clock.monotonic() + FAIL_FAST_S, reason
             raise Unavailable(f"the database is not available: {reason}") from error
 
@@ -284,8 +300,11 @@ class SqlStore:
 class Explain(Protocol):
     """What an adapter knows of its vendor's errors."""
 
-    def __call__(self, error: exc.SQLAlchemyError) -> tuple[str, bool]:
-        """A reason for people, without secrets, and whether it means that nobody is there (any more)."""
+    def __call__(self, error: exc.SQLAlchemyError) -> tuple[str, Kind]:
+        """A reason for people, without secrets, and what it means for the next call.
+
+        gone: nobody is there (any more); schema: the tables are not ours, someone exchanged the database.
+        """
         ...
 
 

@@ -4,13 +4,14 @@
 SQLite ignores what it can't do.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from database_service.stores.sql import SqlStore
+from database_service.stores.sql import Kind, SqlStore
 from shared.clock import Clock
 
 BUSY_S = 3.0  # how long to wait for another program that holds the file
@@ -37,7 +38,8 @@ def sqlite_engine(url: str) -> sa.Engine:
     """An engine for the file: every transaction begun by hand, writers in line from their first statement."""
     # isolation_level None: Python's own begin would leave DDL and the first SELECT outside the transaction.
     arguments = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
-    engine = sa.create_engine(url, connect_args=arguments, pool_timeout=5)
+    engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.QueuePool, pool_timeout=5)
+    event.listen(engine, "do_connect", _make_folder)
     event.listen(engine, "connect", _furnish)
     event.listen(engine, "begin", _begin)
     return engine
@@ -48,13 +50,22 @@ def sqlite_store(path: Path, clock: Clock) -> SqlStore:
     return SqlStore(sqlite_engine(sqlite_url(path)), clock, explain)
 
 
-def explain(error: exc.SQLAlchemyError) -> tuple[str, bool]:
+def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
     """See `sql.Explain`. A file is never gone in the sense that asking again would wait."""
+    if isinstance(error, exc.TimeoutError):
+        return "all connections are busy", "failed"
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "") or ""
     for prefix, reason in REASONS.items():
         if name.startswith(prefix):
-            return reason, False
-    return f"SQLite failed ({name or type(error).__name__})", False
+            return reason, "failed"
+    if name == "SQLITE_ERROR":  # all our statements are tested: a table is missing
+        return "the database file does not hold the tables", "schema"
+    return f"SQLite failed ({name or type(error).__name__})", "failed"
+
+
+def _make_folder(_dialect: Any, _record: Any, arguments: tuple[str], _options: Any) -> None:
+    with suppress(OSError):  # SQLite then says itself that it can't open the file
+        Path(arguments[0]).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _furnish(connection: Any, _record: Any) -> None:

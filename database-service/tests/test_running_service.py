@@ -1,0 +1,223 @@
+"""The service as it runs, a process under gevent: the contract, crashes under load, a database that goes away."""
+
+import json
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from shared.testing.contract import ServiceContract
+from shared.testing.net import wait_until
+from shared.testing.process import ServiceProcess
+from shared.testing.servers import PostgresServer, RedisServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.api]
+SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
+UNLIMITED = {"RATE_LIMIT_ENABLED": "false", "ACCESS_LOG": "false"}
+http = urllib3.PoolManager(maxsize=200, timeout=10, retries=False)
+
+
+def post(service: ServiceProcess, path: str, body: Any, key: str | None = None) -> tuple[int, Any]:
+    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+    answer = http.request("POST", service.base_url + path, body=json.dumps(body), headers=headers)
+    return answer.status, answer.json()
+
+
+def whole_history(service: ServiceProcess) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    query = "?limit=1000"
+    while True:
+        data = service.get(f"/signals/history{query}")["data"]
+        found += data["signals"]
+        if data["next_cursor"] is None:
+            return found
+        query = f"?limit=1000&cursor={data['next_cursor']}"
+
+
+class Writers:
+    """Clients that save signals as fast as they are answered, and repeat each, under its key, until it is."""
+
+    def __init__(self, service: ServiceProcess, clients: int):
+        self.acknowledged: dict[str, str] = {}  # key → signal_id
+        self.other_statuses: Counter[int] = Counter()
+        self._service, self._stop = service, threading.Event()
+        self._threads = [threading.Thread(target=self._write, args=(n,)) for n in range(clients)]
+
+    def __enter__(self) -> "Writers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+        assert not any(thread.is_alive() for thread in self._threads)
+
+    def more(self, count: int) -> None:
+        """Return when so many more are acknowledged."""
+        goal = len(self.acknowledged) + count
+        wait_until(lambda: len(self.acknowledged) >= goal, 30, what=f"{count} more acknowledged signals")
+
+    def _write(self, client: int) -> None:
+        number = 0
+        while not self._stop.is_set():
+            number += 1
+            key = f"{client}-{number}"
+            while key not in self.acknowledged:
+                self._try(key)
+
+    def _try(self, key: str) -> None:
+        try:
+            status, document = post(self._service, "/signals/save", SIGNAL | {"metadata": {"key": key}}, key)
+        except urllib3.exceptions.HTTPError:
+            self._stop.wait(0.02)  # the service is away: ask again, but not thousands of times a second
+            return
+        if status == 200:
+            self.acknowledged[key] = document["signal_id"]
+        else:
+            self.other_statuses[status] += 1
+            self._stop.wait(0.02)
+
+    def assert_all_stored_once(self) -> None:
+        """0 acknowledged lost, 0 stored twice."""
+        rows = whole_history(self._service)
+        stored = {signal["metadata"]["key"]: signal["signal_id"] for signal in rows}
+        assert len(rows) == len(stored), "stored twice"
+        assert self.acknowledged.items() <= stored.items(), "acknowledged and lost"
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    with ServiceProcess("database-service") as running:
+        yield running.base_url
+
+
+class TestContract(ServiceContract):
+    """What every service of the fleet keeps."""
+
+    name, title = "database-service", "Database Service"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def service(request: pytest.FixtureRequest) -> Iterator[ServiceProcess]:
+    """The service on a new database of each kind."""
+    env = dict(UNLIMITED)
+    if request.param == "postgres":
+        env["DATABASE_URL"] = request.getfixturevalue("postgres_server").create_database()
+    with ServiceProcess("database-service", env) as running:
+        yield running
+
+
+@pytest.mark.faults
+@pytest.mark.database
+@pytest.mark.slow
+def test_r1_r3_killed_under_writers_nothing_acknowledged_is_lost_or_stored_twice(service: ServiceProcess) -> None:
+    with Writers(service, 20) as writers:
+        for _ in range(3):
+            writers.more(100)
+            service.kill()
+            service.start()
+        writers.more(100)
+    print(f"{len(writers.acknowledged)} acknowledged over 3 kills, other statuses: {dict(writers.other_statuses)}")
+    writers.assert_all_stored_once()
+    assert writers.other_statuses.keys() <= {503}  # it listens a moment before it is ready
+    service.stop()
+    for path in service.var_dir.glob("*.sqlite3"):
+        with sqlite3.connect(path) as link:
+            assert link.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.faults
+@pytest.mark.database
+@pytest.mark.slow
+def test_r2_postgres_killed_under_writers_nothing_acknowledged_is_lost_or_stored_twice(
+    private_postgres: PostgresServer,
+) -> None:
+    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+        with Writers(service, 20) as writers:
+            for _ in range(2):
+                writers.more(100)
+                private_postgres.kill()
+                private_postgres.start()
+            writers.more(100)
+        writers.assert_all_stored_once()
+        assert writers.other_statuses.keys() <= {503}
+
+
+@pytest.mark.faults
+@pytest.mark.database
+def test_r7_a_hundred_identical_requests_at_once_store_one_row(service: ServiceProcess) -> None:
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: post(service, "/signals/save", SIGNAL, "same"), range(100)))
+    assert [status for status, _ in answers] == [200] * 100
+    assert len({json.dumps(document) for _, document in answers}) == 1
+    assert len(whole_history(service)) == 1
+    assert post(service, "/signals/save", SIGNAL | {"price": 1}, "same")[0] == 422
+
+
+@pytest.mark.database
+def test_readers_and_writers_work_side_by_side(service: ServiceProcess) -> None:
+    def work(n: int) -> int:
+        if n % 2:
+            return post(service, "/signals/save", SIGNAL | {"price": n})[0]
+        paths = ("/signals/history", "/performance/stats", "/stats", "/health")
+        return http.request("GET", service.base_url + paths[n // 2 % 4]).status
+
+    with ThreadPoolExecutor(50) as pool:
+        assert set(pool.map(work, range(1000))) == {200}
+
+
+@pytest.mark.database
+def test_history_outlives_a_clean_restart(service: ServiceProcess) -> None:
+    _, document = post(service, "/signals/save", SIGNAL)
+    assert service.stop() == 0
+    service.start()
+    assert [signal["signal_id"] for signal in whole_history(service)] == [document["signal_id"]]
+
+
+@pytest.mark.database
+def test_postgres_away_is_503_with_retry_after_and_comes_back_by_itself(private_postgres: PostgresServer) -> None:
+    private_postgres.stop()
+    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+        for method, path in (("POST", "/signals/save"), ("GET", "/signals/history"), ("GET", "/performance/stats")):
+            body = json.dumps(SIGNAL) if method == "POST" else None
+            headers = {"Content-Type": "application/json"}
+            answer = http.request(method, service.base_url + path, body=body, headers=headers)
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert "PostgreSQL does not answer" in answer.json()["error"]["message"]
+        health = http.request("GET", service.base_url + "/health").json()
+        assert health["dependencies"]["database"]["status"] == "unhealthy"
+        private_postgres.start()
+        wait_until(lambda: post(service, "/signals/save", SIGNAL)[0] == 200, 10)
+        wait_until(lambda: service.get("/health")["status"] == "healthy", 5)
+
+
+@pytest.mark.redis
+def test_without_a_database_redis_keeps_signals_over_a_restart(private_redis: RedisServer) -> None:
+    env = UNLIMITED | {"DB_ENABLED": "false", "REDIS_ENABLED": "auto", "REDIS_PORT": str(private_redis.port)}
+    with ServiceProcess("database-service", env) as service:
+        status, document = post(service, "/signals/save", SIGNAL)
+        assert (status, document["durable"]) == (200, False)
+        service.kill()
+        service.start()
+        data = service.get("/signals/history")["data"]
+        assert (data["source"], data["count"]) == ("cache", 1)
+        private_redis.kill()
+        assert post(service, "/signals/save", SIGNAL)[0] == 200
+        assert service.get("/signals/history")["data"]["source"] == "memory"
+
+
+def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    env = {"DATABASE_URL": "mysql://user:canary-7731@host/db"}
+    with pytest.raises(RuntimeError, match=r"DATABASE_URL=\(hidden\): .*postgresql://") as error:
+        ServiceProcess("database-service", env).start()
+    assert "canary" not in str(error.value)
+    assert "Traceback" not in str(error.value)
