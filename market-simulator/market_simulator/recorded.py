@@ -99,5 +99,5 @@ class RecordedMarket(LiveMarket):
             "lap": lap,
             "next_seam_at": EPOCH_MS + (lap + 1) * self._tape.lap_ms,
             "seam_jump_pct": round((prices[0] - prices[-1]) / prices[-1] * 100, 4),
-            "note": "24 h figures are of the loop",
+            "note": "24h figures are of the loop",
         }

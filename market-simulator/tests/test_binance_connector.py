@@ -13,14 +13,17 @@ pytestmark = [pytest.mark.integration, pytest.mark.api]
 
 
 @pytest.fixture
-def spot(simulator) -> Any:
+def spot(simulator: Any) -> Any:
     return Spot(base_url=simulator.base_url)
 
 
-def test_every_market_data_call_answers(spot) -> None:
+def test_every_market_data_call_answers(spot: Any) -> None:
     assert spot.ping() == {}
     assert spot.time()["serverTime"] > 0
-    assert [row["symbol"] for row in spot.exchange_info(symbols=["BTCUSDT", "ETHUSDT"])["symbols"]] == ["BTCUSDT", "ETHUSDT"]
+    assert [row["symbol"] for row in spot.exchange_info(symbols=["BTCUSDT", "ETHUSDT"])["symbols"]] == [
+        "BTCUSDT",
+        "ETHUSDT",
+    ]
     assert len(spot.depth("BTCUSDT", limit=10)["bids"]) == 10
     assert len(spot.trades("BTCUSDT", limit=5)) == 5
     assert len(spot.historical_trades("BTCUSDT", limit=5)) == 5
@@ -35,24 +38,24 @@ def test_every_market_data_call_answers(spot) -> None:
     assert spot.rolling_window_ticker("BTCUSDT", windowSize="1h")["symbol"] == "BTCUSDT"
 
 
-def test_its_errors_are_the_exchanges(spot) -> None:
+def test_its_errors_are_the_exchanges(spot: Any) -> None:
     with pytest.raises(ClientError) as caught:
         spot.ticker_price("NOPEUSDT")
     assert (caught.value.status_code, caught.value.error_code) == (400, -1121)
 
 
-def test_it_shows_the_used_weight(start_simulator) -> None:
+def test_it_shows_the_used_weight(start_simulator: Any) -> None:
     spot = Spot(base_url=start_simulator().base_url, show_limit_usage=True)
     assert int(spot.time()["limit_usage"]["x-mbx-used-weight-1m"]) >= 1
 
 
-def test_microseconds_on_request(simulator) -> None:
+def test_microseconds_on_request(simulator: Any) -> None:
     assert len(str(Spot(base_url=simulator.base_url, time_unit="MICROSECOND").time()["serverTime"])) == 16
 
 
 @pytest.mark.websocket
 @pytest.mark.parametrize("combined", [False, True])
-def test_its_stream_client_gets_every_kind(simulator, combined: bool) -> None:
+def test_its_stream_client_gets_every_kind(simulator: Any, combined: bool) -> None:
     messages: queue.Queue[Any] = queue.Queue()
     client = SpotWebsocketStreamClient(
         stream_url=simulator.ws_url, on_message=lambda _, text: messages.put(json.loads(text)), is_combined=combined

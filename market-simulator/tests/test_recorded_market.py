@@ -130,6 +130,6 @@ def test_status_tells_the_lap_and_what_happens_at_its_seam(symbol: str) -> None:
     assert status["kind"] == "recorded"
     assert (status["lap"], status["next_seam_at"]) == (LAP - 1, seam)
     assert market.status(seam)["lap"] == LAP
-    assert status["note"] == "24 h figures are of the loop"
+    assert status["note"] == "24h figures are of the loop"
     last, first = market.trades(seam - 1, limit=1)[0], market.trades(seam + 60_000, limit=1, start_ms=seam)[0]
     assert status["seam_jump_pct"] == round((first.price - last.price) / last.price * 100, 4)

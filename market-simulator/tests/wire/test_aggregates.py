@@ -1,11 +1,12 @@
 """Aggregate trades: the same groups live and from history, whatever the limit."""
 
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import cast
 
 import pytest
-
 from market_simulator.market import SymbolMarket, Trade
-from market_simulator.wire.aggregates import SETTLED_MS, LiveAggregates, aggregate, recent_aggregates
+from market_simulator.wire.aggregates import SETTLED_MS, Aggregate, LiveAggregates, aggregate, recent_aggregates
 
 pytestmark = pytest.mark.unit
 
@@ -18,17 +19,28 @@ TRADES = [trade(1, 10), trade(2, 10), trade(3, 10, price=6), trade(4, 11, price=
 GROUPS = [(1, 2, 4), (3, 3, 2), (4, 4, 2), (5, 5, 2), (6, 6, 2)]
 
 
-class Listed(SymbolMarket):  # type: ignore[misc]  # only its trades are asked for
-    """A market of the trades above."""
+class Listed:
+    """A market of the trades above; only they are asked for."""
 
-    def trades(self, now_ms, *, limit, from_id=None, start_ms=None, end_ms=None):  # type: ignore[no-untyped-def]
+    def trades(
+        self,
+        now_ms: int,
+        *,
+        limit: int,
+        from_id: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> list[Trade]:
         found = [one for one in TRADES if one.at_ms <= now_ms and (end_ms is None or one.at_ms <= end_ms)]
         if from_id is None and start_ms is None:
             return found[-limit:]
         return [one for one in found if one.id >= (from_id or 0) and one.at_ms >= (start_ms or 0)][:limit]
 
 
-def shape(groups):  # type: ignore[no-untyped-def]
+MARKET = cast(SymbolMarket, Listed())
+
+
+def shape(groups: Iterable[Aggregate]) -> list[tuple[int, int, int]]:
     return [(group.first.id, group.last.id, group.quantity) for group in groups]
 
 
@@ -48,15 +60,15 @@ def test_live_groups_are_those_of_the_history() -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 9])
 def test_the_newest_groups_are_whole_at_every_limit(limit: int) -> None:
-    assert shape(recent_aggregates(Listed(), 100, limit=limit)) == GROUPS[-limit:]
+    assert shape(recent_aggregates(MARKET, 100, limit=limit)) == GROUPS[-limit:]
 
 
 @pytest.mark.parametrize(("from_id", "first"), [(1, 1), (2, 3), (3, 3), (6, 6)])
 def test_an_id_inside_a_group_begins_with_the_next_group(from_id: int, first: int) -> None:
-    found = recent_aggregates(Listed(), 100, limit=9, from_id=from_id)
+    found = recent_aggregates(MARKET, 100, limit=9, from_id=from_id)
     assert found[0].first.id == first
     assert all(right.first.id == left.last.id + 1 for left, right in pairwise(found))
 
 
 def test_times_bound_the_groups() -> None:
-    assert shape(recent_aggregates(Listed(), 100, limit=9, start_ms=11, end_ms=11)) == GROUPS[2:4]
+    assert shape(recent_aggregates(MARKET, 100, limit=9, start_ms=11, end_ms=11)) == GROUPS[2:4]

@@ -1,12 +1,12 @@
 """Commands: what is accepted, and the code of everything else (binance-wire.md 3.3)."""
 
+import contextlib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from market_simulator.wire.commands import Command, CommandError, parse_command
+from market_simulator.wire.commands import METHODS, Command, CommandError, parse_command
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +18,10 @@ pytestmark = pytest.mark.unit
         ('{"method":"UNSUBSCRIBE","params":["a@trade"],"id":"x1"}', Command("UNSUBSCRIBE", "x1", ("a@trade",))),
         ('{"method":"LIST_SUBSCRIPTIONS","id":null}', Command("LIST_SUBSCRIPTIONS", None)),
         ('{"method":"LIST_SUBSCRIPTIONS","params":[]}', Command("LIST_SUBSCRIPTIONS", None)),
-        ('{"method":"SET_PROPERTY","params":["combined",true],"id":5}', Command("SET_PROPERTY", 5, (), "combined", True)),
+        (
+            '{"method":"SET_PROPERTY","params":["combined",true],"id":5}',
+            Command("SET_PROPERTY", 5, (), "combined", True),
+        ),
         ('{"method":"GET_PROPERTY","params":["combined"],"id":-7}', Command("GET_PROPERTY", -7, (), "combined")),
     ],
 )
@@ -69,7 +72,5 @@ def test_errors_are_flat_or_nested() -> None:
 
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_no_text_breaks_the_parser(text: str | bytes) -> None:
-    try:
-        parse_command(text)
-    except CommandError as error:
-        assert error.code in (0, 1, 2, 3)
+    with contextlib.suppress(CommandError):
+        assert parse_command(text).method in METHODS

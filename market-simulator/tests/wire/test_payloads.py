@@ -4,7 +4,6 @@ from typing import Any
 
 import orjson
 import pytest
-
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Kline, Trade, Window
 from market_simulator.wire import payloads
 from market_simulator.wire.aggregates import Aggregate
@@ -16,7 +15,21 @@ TRADE = Trade(3735683259, 6183763000000, 2000000, 1723161255342, 1723161255343, 
 BEST = BookTicker(50093239212, (6183763000000, 378826000), (6183764000000, 154698000))
 DEPTH = DepthUpdate(50093239203, 50093239207, 1723161255308, ((5565387000000, 0),), ((6183804000000, 33332000),))
 BAR = Kline(60_000, 119_999, 100, 300, 50, 200, 10**8, 10**16, 7, 10**7, 10**15, 11, 17)
-WINDOW = Window(0, 86_400_000, 200_00000000, 300_00000000, 50_00000000, 150_00000000, 5, 2 * 10**8, 3 * 10**18, 1, 9, 9, 199_00000000)
+WINDOW = Window(
+    0,
+    86_400_000,
+    200_00000000,
+    300_00000000,
+    50_00000000,
+    150_00000000,
+    5,
+    2 * 10**8,
+    3 * 10**18,
+    1,
+    9,
+    9,
+    199_00000000,
+)
 
 
 def test_a_trade_is_byte_for_byte_as_recorded() -> None:

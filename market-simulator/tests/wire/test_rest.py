@@ -8,7 +8,6 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from market_simulator.market import SymbolMarket
 from market_simulator.recorded import RecordedMarket
 from market_simulator.symbols import RECORDED
@@ -99,8 +98,8 @@ def test_full_window_tickers_are_mini_ones_and_the_change(rest: Rest, name: str)
 
 def test_lists_have_the_documented_rows(rest: Rest) -> None:
     trade = ask(rest, "trades?symbol=BTCUSDT&limit=1")[0][0]
-    assert list(trade) == "id price qty quoteQty time isBuyerMaker isBestMatch".split()
-    assert list(ask(rest, "aggTrades?symbol=BTCUSDT&limit=1")[0][0]) == "a p q f l T m M".split()
+    assert list(trade) == ["id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch"]
+    assert list(ask(rest, "aggTrades?symbol=BTCUSDT&limit=1")[0][0]) == ["a", "p", "q", "f", "l", "T", "m", "M"]
     for name in ("klines", "uiKlines"):
         row = ask(rest, f"{name}?symbol=BTCUSDT&interval=1m&limit=1")[0][0]
         assert [type(cell) for cell in row] == [int, *[str] * 5, int, str, int, *[str] * 3]
@@ -206,10 +205,45 @@ def test_a_rolling_window_begins_on_a_full_minute(rest: Rest) -> None:
     assert 300_000 <= window["closeTime"] - window["openTime"] <= 359_999
 
 
-NAMES = st.sampled_from(["symbol", "symbols", "limit", "interval", "fromId", "startTime", "endTime", "timeZone", "type",
-                         "windowSize", "symbolStatus", "permissions", "x"])  # fmt: skip
-VALUES = st.sampled_from(["BTCUSDT", "ETHUSDT", '["BTCUSDT"]', "1", "0", "1000", "1m", "1M", "3d", "MINI", "TRADING",
-                          str(NOW_MS), str(2**63 - 1), "-1", "1e3", "", "\x00", "é"]) | st.text(max_size=20)  # fmt: skip
+NAMES = st.sampled_from(
+    [
+        "symbol",
+        "symbols",
+        "limit",
+        "interval",
+        "fromId",
+        "startTime",
+        "endTime",
+        "timeZone",
+        "type",
+        "windowSize",
+        "symbolStatus",
+        "permissions",
+        "x",
+    ]
+)
+VALUES = st.sampled_from(
+    [
+        "BTCUSDT",
+        "ETHUSDT",
+        '["BTCUSDT"]',
+        "1",
+        "0",
+        "1000",
+        "1m",
+        "1M",
+        "3d",
+        "MINI",
+        "TRADING",
+        str(NOW_MS),
+        str(2**63 - 1),
+        "-1",
+        "1e3",
+        "",
+        "\x00",
+        "é",
+    ]
+) | st.text(max_size=20)
 
 
 @settings(max_examples=800, deadline=None)
@@ -218,7 +252,9 @@ def test_no_query_meets_anything_but_an_answer_or_an_exchange_error(rest: Rest, 
     path = data.draw(st.sampled_from(sorted(rest.endpoints)))
     pairs = data.draw(st.lists(st.tuples(NAMES, VALUES), max_size=5))
     known = "&".join(f"{name}={quote(value)}" for name, value in [("symbol", "BTCUSDT"), *pairs])
+    refused: list[ExchangeError] = []
     try:
         rest.answer(path, known, None, lambda weight: None)
     except ExchangeError as error:
-        assert error.status in (400, 404)
+        refused.append(error)
+    assert all(error.status in (400, 404) for error in refused)
