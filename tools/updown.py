@@ -17,6 +17,7 @@ from tools.steps import ROOT, Failed, say
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.2
+DELETE_TRIES = 5
 FALLEN = {"errored", "stopped", "waiting restart"}  # PM2's words
 ASK_PM2_EVERY_S = 1.5  # asking costs half a second of processor
 
@@ -185,18 +186,34 @@ def status() -> int:
 
 def down() -> int:
     """Stop this clone's apps, forget which market served, and leave everything else alone."""
-    listed = pm2.running()
-    names = {app.name for app in pm2.wanted_apps()}
-    ours = [app for app in listed if app.ours and app.name in names]
-    if ours:
-        say(f"Stopping {', '.join(app.name for app in ours)} …")
-        pm2.delete([app.id for app in ours])
-    for folder in {app.var_dir for app in pm2.wanted_apps()}:
+    apps = pm2.wanted_apps()
+    found = _ours(apps)
+    if found:
+        say(f"Stopping {', '.join(app.name for app in found)} …")
+        _delete_all(apps, found)
+    for folder in {app.var_dir for app in apps}:
         (folder / "market.json").unlink(missing_ok=True)
-    if ours and len(ours) == len(listed):
-        pm2.kill_daemon()  # nothing else is left in its list
-    say("The fleet is down; its data stays." if ours else "Nothing of this clone was running.")
+    if found and not pm2.running():
+        pm2.kill_daemon()  # nothing is left in its list
+    say("The fleet is down; its data stays." if found else "Nothing of this clone was running.")
     return 0
+
+
+def _ours(apps: Sequence[App]) -> list[Running]:
+    names = {app.name for app in apps}
+    return [app for app in pm2.running() if app.ours and app.name in names]
+
+
+def _delete_all(apps: Sequence[App], found: list[Running]) -> None:
+    """PM2 can lose a stop that comes while it restarts a crashed app: then the app reappears, so look again."""
+    for _ in range(DELETE_TRIES):
+        crashed = any(app.status != "online" for app in found)
+        pm2.delete([app.id for app in found])
+        if crashed:
+            time.sleep(ASK_PM2_EVERY_S)
+        if not (found := _ours(apps)):
+            return
+    raise Failed(f"PM2 keeps restarting {', '.join(app.name for app in found)}; `npx pm2 kill` ends all that PM2 runs.")
 
 
 def logs() -> int:

@@ -1,0 +1,189 @@
+"""fleet.json is the one list of services; everything else that names them agrees with it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.fleet import ROOT, FleetService, read_fleet
+from tools.render import rendered
+from tools.settings import names_of, settings_of
+
+pytestmark = pytest.mark.unit
+FLEET = read_fleet()
+each_service = pytest.mark.parametrize("service", FLEET.services, ids=lambda service: service.name)
+
+
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return document
+
+
+def ecosystem(**environment: str) -> dict[str, Any]:
+    """The apps of ecosystem.config.js by name, as read in a shell that holds only `environment`."""
+    env = {"PATH": os.environ["PATH"], "FLEET_PYTHON": sys.executable, **environment}
+    script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js').apps))"
+    done = subprocess.run(["node", "-e", script], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return {app["name"]: app for app in json.loads(done.stdout)}
+
+
+@each_service
+def test_each_service_has_the_folder_that_its_name_says(service: FleetService) -> None:
+    folder = ROOT / service.name
+    made, written = ("Dockerfile", ".env.example"), ("app.py", "requirements.txt", "README.md")
+    for part in (*made, *written, f"{service.package}/__init__.py"):
+        assert (folder / part).is_file(), part
+
+
+def test_no_folder_with_an_app_is_missing_from_the_list() -> None:
+    assert {path.parent.name for path in ROOT.glob("*/app.py")} == {service.name for service in FLEET.services}
+
+
+def test_ports_are_unique() -> None:
+    assert len({service.port for service in FLEET.services}) == len(FLEET.services)
+
+
+@pytest.mark.parametrize("path", rendered(FLEET), ids=lambda path: str(path.relative_to(ROOT)))
+def test_made_files_are_what_render_makes(path: Path) -> None:
+    assert path.read_text() == rendered(FLEET)[path], "run `make render`"
+
+
+@each_service
+def test_env_example_names_every_setting_and_explains_it(service: FleetService) -> None:
+    text = (ROOT / service.name / ".env.example").read_text()
+    settings = settings_of(service)
+    assert set(names_of(settings).values()) <= set(re.findall(r"^#([A-Z_0-9]+)=", text, re.M))
+    assert all(settings.model_fields[field].description for field in names_of(settings))
+
+
+@each_service
+def test_compose_runs_it_as_the_list_says(service: FleetService) -> None:
+    app = compose()["services"][service.name]
+    assert app["ports"] == [f"127.0.0.1:{service.port}:{service.port}"]
+    assert app["mem_limit"] == f"{service.max_memory_mb}m"
+    assert app["build"] == {"context": ".", "dockerfile": f"{service.name}/Dockerfile"}
+    assert app["image"].endswith(f"/{service.name}:{FLEET.version}")
+    assert app["environment"]["SERVICE_HOST"] == "0.0.0.0"
+    assert app["environment"]["ALLOWED_HOSTS"] == service.name
+    assert app["read_only"] is True
+
+
+def test_compose_has_the_contracts_services_and_ports() -> None:
+    services = compose()["services"]
+    ports = {name: int(service["ports"][0].split(":")[1]) for name, service in services.items()}
+    own = {service.name: service.port for service in FLEET.services}
+    bought = {"redis": 6379, "timescaledb": 5432, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
+    assert ports == bought | own
+    monitoring = {name for name, service in services.items() if service.get("profiles") == ["monitoring"]}
+    assert monitoring == {"prometheus", "alertmanager", "grafana"}
+
+
+def test_compose_publishes_on_loopback_only_and_pins_every_image() -> None:
+    for name, service in compose()["services"].items():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name
+        assert re.search(r":v?\d+\.\d+", service["image"]), name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert service["cap_drop"] == ["ALL"], name
+
+
+def test_the_simulators_address_in_compose_is_its_name_and_port() -> None:
+    simulator = FLEET.service("market-simulator")
+    streaming = compose()["services"]["websocket-streaming"]
+    assert streaming["environment"]["SIMULATOR_URL"] == f"http://{simulator.name}:{simulator.port}"
+
+
+def test_compose_holds_no_secret() -> None:
+    for name, service in compose()["services"].items():
+        for variable, value in (service.get("environment") or {}).items():
+            if re.search("PASSWORD|SECRET|DSN|TOKEN", variable):
+                assert variable.endswith("_FILE") or value == f"${{{variable}:-}}", (name, variable)
+
+
+def test_every_variable_that_compose_asks_for_is_in_the_root_env_example() -> None:
+    asked = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
+    named = set(re.findall(r"^#([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert asked <= named
+
+
+def test_images_get_every_service_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    wanted = {"fleet.json", "requirements.lock", "shared"} | {service.name for service in FLEET.services}
+    assert {line[1:] for line in lines if line.startswith("!")} == wanted
+
+
+@each_service
+def test_the_image_is_unprivileged_and_knows_its_health(service: FleetService) -> None:
+    text = (ROOT / service.name / "Dockerfile").read_text()
+    assert "{{" not in text
+    assert "USER 10001" in text
+    assert f"http://127.0.0.1:{service.port}/health/ready" in text
+
+
+def test_pm2_runs_the_list() -> None:
+    apps = ecosystem()
+    assert list(apps) == [service.name for service in FLEET.services]
+    for service in FLEET.services:
+        app = apps[service.name]
+        assert app["cwd"] == str(ROOT / service.name)
+        assert app["env"]["PORT"] == str(service.port)
+        assert app["max_memory_restart"] == f"{service.max_memory_mb}M"
+        assert app["kill_timeout"] == 15000
+        assert not {"time", "max_restarts", "min_uptime"} & app.keys()
+
+
+def test_pm2_passes_settings_on_but_neither_secrets_nor_anything_else() -> None:
+    secret = "postgresql://u:canary@h/d"
+    apps = ecosystem(LOG_LEVEL="DEBUG", DATABASE_URL=secret, DATABASE_URL_FILE="/f", OTHER="canary")
+    for app in apps.values():
+        assert app["env"]["LOG_LEVEL"] == "DEBUG"
+        assert app["env"]["DATABASE_URL_FILE"] == "/f"
+        assert "canary" not in json.dumps(app["env"])
+        assert app["filter_env"] == [""]
+
+
+def test_a_port_offset_moves_the_whole_fleet() -> None:
+    apps = ecosystem(FLEET_PORT_OFFSET="100")
+    assert apps["database-service"]["env"]["PORT"] == "5120"
+    assert apps["websocket-streaming"]["env"]["SIMULATOR_URL"] == "http://127.0.0.1:5135"
+
+
+def test_without_its_python_pm2s_file_says_what_to_run(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "FLEET_PYTHON": str(tmp_path / "python")}
+    done = subprocess.run(
+        ["node", "ecosystem.config.js"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "make up" in done.stderr
+
+
+def test_prometheus_scrapes_every_service_and_reads_rules_that_exist() -> None:
+    folder = ROOT / "deploy" / "prometheus"
+    config = yaml.safe_load((folder / "prometheus.yml").read_text())
+    fleet = next(job for job in config["scrape_configs"] if job["job_name"] == "fleet")
+    targets = {target for group in fleet["static_configs"] for target in group["targets"]}
+    assert targets == {f"{service.name}:{service.port}" for service in FLEET.services}
+    assert all((folder / rules).is_file() for rules in config["rule_files"])
+
+
+def test_grafanas_dashboard_asks_a_datasource_that_is_provisioned() -> None:
+    folder = ROOT / "deploy" / "grafana"
+    sources = yaml.safe_load((folder / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    panels = json.loads((folder / "dashboards/fleet.json").read_text())["panels"]
+    assert {panel["datasource"]["uid"] for panel in panels} == {source["uid"] for source in sources}
+
+
+def test_node_packages_are_pinned_and_their_lock_names_no_address() -> None:
+    package = json.loads((ROOT / "package.json").read_text())
+    versions = {**package["dependencies"], **package["devDependencies"]}
+    assert versions == {"pm2": "7.0.4", "socket.io-client": "4.8.4"}
+    lock = json.loads((ROOT / "package-lock.json").read_text())
+    assert not [name for name, entry in lock["packages"].items() if "resolved" in entry]
+    assert lock["packages"]["node_modules/pm2"]["version"] == "7.0.4"

@@ -1,0 +1,142 @@
+"""`make up`, `status`, `down`: the newcomer's commands, on ports and with a PM2 of their own."""
+
+import ast
+import json
+import os
+import re
+import socket
+import stat
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.fleet import ROOT, read_fleet
+from shared.testing.net import port_taken
+from shared.testing.private_fleet import PrivateFleet
+from tools import install
+from tools.steps import Failed
+
+SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
+
+
+@pytest.fixture
+def fleet() -> Iterator[PrivateFleet]:
+    # FLEET_PYTHON empty: the environment that `make up` makes is what runs
+    with PrivateFleet(FLEET_PYTHON="") as fleet:
+        yield fleet
+
+
+def call(url: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+class TestUp:
+
+    def test_up_shows_the_fleet_and_again_does_no_harm(self, fleet: PrivateFleet) -> None:
+        """…and data outlives down and up, while the verdict on the market does not outlive down."""
+        up = fleet.run("make", "up")
+        assert up.returncode == 0, up.stderr
+        for service in read_fleet().services:
+            assert re.search(rf"^{service.name} +{fleet.url(service.name)} +ready", up.stdout, re.M), up.stdout
+        assert re.search(r"websocket-streaming .* simulator$", up.stdout, re.M)
+        assert stat.S_IMODE((fleet.folder / "pm2").stat().st_mode) == 0o700
+        tried = re.search(r"^Try: curl (\S+)$", up.stdout, re.M)
+        assert tried
+        assert call(f"http://{tried[1]}")["data"]["symbol"] == "BTCUSDT"
+        assert call(f"{fleet.url('database-service')}/signals/save", SIGNAL)["success"]
+
+        pids = {name: app["pid"] for name, app in fleet.apps().items()}
+        assert fleet.run("make", "up").returncode == 0
+        assert {name: app["pid"] for name, app in fleet.apps().items()} == pids
+        assert fleet.run("make", "status").returncode == 0
+
+        (fleet.var_dir / "market.json").write_text('{"venue": "simulator"}')
+        assert fleet.run("make", "down").returncode == 0
+        assert not (fleet.var_dir / "market.json").exists()
+        assert not any(port_taken(fleet.port(service.name)) for service in read_fleet().services)
+        assert fleet.run("make", "status").returncode != 0
+
+        assert fleet.run("make", "up").returncode == 0
+        history = call(f"{fleet.url('database-service')}/signals/history?symbol=BTCUSDT")
+        assert [row["price"] for row in history["data"]["signals"]] == [110000]
+
+    def test_a_taken_port_is_named_and_nothing_is_started(self, fleet: PrivateFleet) -> None:
+        with socket.create_server(("127.0.0.1", fleet.port("database-service"))):
+            up = fleet.run("make", "up")
+        assert up.returncode != 0
+        assert f"port {fleet.port('database-service')} (database-service)" in up.stderr
+        assert not (fleet.folder / "pm2").exists()
+
+    def test_apps_of_another_clone_are_refused_and_left_alone(self, fleet: PrivateFleet) -> None:
+        clone = fleet.folder / "clone"
+        clone.mkdir()
+        (clone / "other.js").write_text("setInterval(() => {}, 1000)")
+        fleet.pm2("start", str(clone / "other.js"), "--name", "database-service", "--cwd", str(clone))
+        before = fleet.apps()["database-service"]["pid"]
+        up = fleet.run("make", "up")
+        assert up.returncode != 0
+        assert str(clone) in up.stderr
+        assert fleet.run("make", "down").returncode == 0
+        assert fleet.apps()["database-service"]["pid"] == before
+
+    def test_a_failed_start_shows_why(self, fleet: PrivateFleet) -> None:
+        up = fleet.run("make", "up", SERVICE_HOST="not a host")
+        assert up.returncode != 0
+        assert "did not start" in up.stderr
+        assert "not a host" in up.stderr
+
+
+@pytest.mark.unit
+def test_a_missing_node_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Failed, match="Node 18 or newer is needed"):
+        install.check_node()
+
+
+@pytest.mark.unit
+def test_an_old_node_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text("#!/bin/sh\necho v16.20.0\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(Failed, match=r"says v16\.20\.0"):
+        install.check_node()
+
+
+@pytest.mark.unit
+def test_an_old_python_can_read_the_file_that_refuses_it() -> None:
+    ast.parse((ROOT / "tools" / "fleet.py").read_text(), feature_version=(3, 6))
+
+
+@pytest.mark.unit
+def test_an_environment_is_made_once_and_again_when_its_lock_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    steps: list[str] = []
+
+    def step(title: str, command: list[str], hint: str = "") -> None:
+        steps.append(title)
+        if "venv" in command:
+            (tmp_path / "venv" / "bin").mkdir(parents=True)
+            (tmp_path / "venv" / "bin" / "python").symlink_to("/bin/true")
+
+    monkeypatch.setattr(install, "step", step)
+    lock = tmp_path / "lock"
+    lock.write_text("one")
+    install.python_environment(tmp_path / "venv", lock)
+    assert steps[0] == "Making venv"
+    steps.clear()
+    install.python_environment(tmp_path / "venv", lock)
+    assert steps == []
+    lock.write_text("two")
+    install.python_environment(tmp_path / "venv", lock)
+    assert steps == ["Installing Python packages into venv", "Installing shared"]
