@@ -7,6 +7,7 @@ from typing import Any
 import gevent
 
 from market_simulator.exchange_routes import add_exchange_routes
+from market_simulator.generated import GeneratedMarket
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import SymbolMarket
 from market_simulator.recorded import RecordedMarket
@@ -15,7 +16,7 @@ from market_simulator.scenarios.director import Director
 from market_simulator.settings import SimulatorSettings
 from market_simulator.sim_clock import SimClock
 from market_simulator.sim_routes import add_sim_routes
-from market_simulator.symbols import RECORDED
+from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape_reader import load_tape
 from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
@@ -71,6 +72,8 @@ def build_markets(settings: SimulatorSettings) -> dict[str, SymbolMarket]:
     for info in RECORDED:
         tape = load_tape(TAPES / f"binance-spot-{info.symbol.lower()}_20240808.txt.gz")
         markets[info.symbol] = RecordedMarket(info, tape)
+    for info, profile in GENERATED:
+        markets[info.symbol] = GeneratedMarket(info, profile, settings.SIM_SEED)
     return markets
 
 

@@ -49,7 +49,7 @@ class Socket:
                 self.pings.append(frame.data)
 
     def _raw(self) -> Any:
-        frame = self.ws.recv_frame()
+        frame = self.ws.recv_frame()  # type: ignore[no-untyped-call]  # the library carries no types here
         return frame.opcode, frame
 
     def wait_for(self, match: Match, timeout_s: float = 10.0) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from market_simulator.market import UNIT, SymbolInfo
-from market_simulator.wire.limits import CONNECTS, WEIGHT_PER_MINUTE
+from market_simulator.wire.limits import WEIGHT_PER_MINUTE
 from market_simulator.wire.numbers import fixed8
 
 MOST = 9_000_000
@@ -21,7 +21,6 @@ def exchange_info(now_ms: int, symbols: Iterable[SymbolInfo], permission_sets: b
             _limit("ORDERS", "SECOND", 10, 100),
             _limit("ORDERS", "DAY", 1, 200_000),
             _limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
-            _limit("CONNECTIONS", "MINUTE", 5, CONNECTS),
         ],
         "exchangeFilters": [],
         "symbols": [_symbol(info, permission_sets) for info in symbols],
