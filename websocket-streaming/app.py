@@ -4,9 +4,8 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from websocket_streaming.service import build
-
 from shared.service import run
+from websocket_streaming.service import build
 
 service = build()
 app = service.app

@@ -1,8 +1,7 @@
 """The exchange's clock: ages hold whatever the host's wall clock does."""
 
-from websocket_streaming.exchange_time import ExchangeTime
-
 from shared.testing.fakes import FakeClock
+from websocket_streaming.exchange_time import ExchangeTime
 
 SERVER_MS = 1_762_000_000_000
 

@@ -2,11 +2,11 @@
 
 import orjson
 import pytest
+
+from shared.testing.fakes import FakeClock
 from websocket_streaming.fanout import Fanout, Update
 from websocket_streaming.subscriptions import Subscriptions
 from websocket_streaming.topics import Topic
-
-from shared.testing.fakes import FakeClock
 
 BTC, ETH = Topic("price", "spot", "BTCUSDT"), Topic("price", "spot", "ETHUSDT")
 

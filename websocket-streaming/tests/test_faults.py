@@ -172,16 +172,18 @@ class TestRedis:
         self, market: ServiceProcess, private_redis: RedisServer
     ) -> None:
         key = "price:simulator:spot:BTCUSDT"
-        with redis.Redis.from_url(private_redis.url) as client:
-            with ServiceProcess("websocket-streaming", self.settings(market, private_redis)) as service:
-                wait_until(lambda: client.get(key), what="a price in Redis")
-                assert json.loads(client.get(key) or b"{}").keys() >= {"price", "volume", "age_s"}
-                service.stop()
-                market.stop()
-                service.start()
-                held = price(service)
-                assert (held["source"], held["stale"]) == ("cache", True)
-                assert held["age_ms"] > 0
+        with (
+            redis.Redis.from_url(private_redis.url) as client,
+            ServiceProcess("websocket-streaming", self.settings(market, private_redis)) as service,
+        ):
+            wait_until(lambda: client.get(key), what="a price in Redis")
+            assert json.loads(client.get(key) or b"{}").keys() >= {"price", "volume", "age_s"}
+            service.stop()
+            market.stop()
+            service.start()
+            held = price(service)
+            assert (held["source"], held["stale"]) == ("cache", True)
+            assert held["age_ms"] > 0
 
     def test_without_redis_it_goes_on_and_finds_it_again(
         self, market: ServiceProcess, private_redis: RedisServer

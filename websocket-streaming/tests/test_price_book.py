@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from websocket_streaming.exchange_time import ExchangeTime
-from websocket_streaming.price_book import PriceBook, Symbol, Ticker, Trade
 
 from shared.testing.fakes import FakeClock
+from websocket_streaming.exchange_time import ExchangeTime
+from websocket_streaming.price_book import PriceBook, Symbol, Ticker, Trade
 
 NOW_MS = 1_762_000_000_000
 BTC = Symbol("spot", "BTCUSDT")

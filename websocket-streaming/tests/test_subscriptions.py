@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from websocket_streaming.subscriptions import Subscriptions
 from websocket_streaming.topics import Topic
 

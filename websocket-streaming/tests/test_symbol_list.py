@@ -1,10 +1,10 @@
 """The exchange's symbols: asked once, again only with reason."""
 
 import pytest
-from websocket_streaming.symbol_list import SymbolList
 
 from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
+from websocket_streaming.symbol_list import SymbolList
 
 
 class Exchange:

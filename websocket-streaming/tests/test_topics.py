@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from websocket_streaming.topics import MAX_DETAILS, read_symbol, read_wish
 
 JSON = st.recursive(

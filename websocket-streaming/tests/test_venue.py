@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from websocket_streaming.stores.verdict import VerdictFile
-from websocket_streaming.venue import choose_venue
 
 from shared.logger import get_logger
 from shared.testing.fakes import FakeClock
+from websocket_streaming.stores.verdict import VerdictFile
+from websocket_streaming.venue import choose_venue
 
 
 def never() -> bool:

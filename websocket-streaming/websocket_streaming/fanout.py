@@ -85,16 +85,16 @@ class Fanout:
 
     def publish(self, topic: Topic, event: str, document: dict[str, Any]) -> None:
         """Give it to all who want the topic."""
+        self._since_pause += 1
+        if self._since_pause >= YIELD_EVERY:
+            self._since_pause = 0
+            self._clock.sleep(0)
         names = tuple(self._subscriptions.clients(topic))  # a copy: pushing may find a dead client and drop it
         if not names:
             return
         update = Update(event, document)
         for name in names:
             self._deliver(name, topic, update)
-        self._since_pause += 1
-        if self._since_pause >= YIELD_EVERY:
-            self._since_pause = 0
-            self._clock.sleep(0)
 
     def send(self, name: str, topic: Topic, event: str, document: dict[str, Any]) -> None:
         """Give it to one client."""

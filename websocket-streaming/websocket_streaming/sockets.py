@@ -87,7 +87,7 @@ class SocketIoServer:
         self._door.upgrades.close_all()
 
     def _end(self, engine_sid: str | None = None) -> None:
-        """In place of engineio's `disconnect`, which waits, maybe for ever, until the client has fetched its packets."""
+        """In place of engineio's `disconnect`, which waits, maybe for ever, until the client fetched its packets."""
         for sid in [engine_sid] if engine_sid else list(self._engine.sockets):
             if engine_socket := self._engine.sockets.pop(sid, None):
                 engine_socket.close(wait=False, reason=self.socketio.reason.SERVER_DISCONNECT)
@@ -97,8 +97,10 @@ class SocketIoServer:
 
     def _on_connect(self, auth: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
         sid = _sid()
-        engine_sid = self.socketio.server.manager.eio_sid_from_sid(sid, "/")
-        self._fanout.join(sid, SocketIoClient(self._engine.sockets[engine_sid]))
+        engine_socket = self._engine.sockets.get(self.socketio.server.manager.eio_sid_from_sid(sid, "/"))
+        if engine_socket is None:
+            return  # it went while it came
+        self._fanout.join(sid, SocketIoClient(engine_socket))
         book = self._channel.book
         self._emit(sid, "connected", {"sid": sid, "venue": book.venue, "epoch": book.epoch})
 

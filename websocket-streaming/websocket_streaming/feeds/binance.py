@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import msgspec
-from shared.binance_stream import BinanceStream
 
 from shared.binance_client import BinanceClient
+from shared.binance_stream import BinanceStream
 from shared.clock import Clock
 from shared.errors import FleetError, InvalidInput, NotFound, RateLimited, Unavailable
 from shared.logger import FleetLogger
@@ -93,7 +93,7 @@ class BinanceFeed:
         self._last_message_at = self._clock.monotonic()
         self._listener.on_connection(self._market, connected)
         if not connected:
-            self._logger.warning("Upstream lost; connecting again")
+            self._logger.warning("Upstream lost (%s); connecting again", self._stream.reason)
             return
         names = sorted(self._symbols) if not self._connected_before else [f"{len(self._symbols)} symbols again"]
         self._connected_before = True
