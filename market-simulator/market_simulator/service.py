@@ -29,6 +29,7 @@ from shared.service import Service, create_service
 
 TAPES = Path(__file__).parent.parent / "tape"
 DIRECTOR_S = 0.05
+METRICS_S = 1.0  # counted by the hub itself: its hot path calls no metrics library
 NOTE = "24h figures are of the loop"
 
 
@@ -86,7 +87,15 @@ def _start(service: Service, hub: Hub, lobby: Lobby, director: Director) -> None
             gevent.sleep(DIRECTOR_S)
             director.end_expired()
 
-    greenlets = [gevent.spawn(hub.run, on_bug), gevent.spawn(lobby.watch), gevent.spawn(watch_scenarios)]
+    def show_metrics() -> None:
+        while True:
+            service.metrics.set_gauge("simulator_sockets", len(lobby.connections))
+            service.metrics.set_gauge("simulator_frames_sent", hub.frames_sent)
+            service.metrics.set_gauge("simulator_scenarios_running", director.running)
+            gevent.sleep(METRICS_S)
+
+    jobs = (lambda: hub.run(on_bug), lobby.watch, watch_scenarios, show_metrics)
+    greenlets = [gevent.spawn(job) for job in jobs]
     service.on_stop(lambda: gevent.killall(greenlets))
     service.logger.info("Symbols: %s", ", ".join(hub.all()))
 
@@ -104,6 +113,9 @@ def _report(service: Service, hub: Hub, lobby: Lobby, director: Director) -> Non
         }
 
     service.stats(counters)
+    service.metrics.describe("simulator_sockets", "Open exchange sockets")
+    service.metrics.describe("simulator_frames_sent", "Data frames sent since the start")
+    service.metrics.describe("simulator_scenarios_running", "Scenarios in force")
     service.health.metrics(lambda: {"sockets": len(lobby.connections), "symbols": len(hub.all())})
 
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
-from market_simulator.sim_clock import SimClock
 
+from market_simulator.sim_clock import SimClock
 from shared.testing.fakes import FakeClock
 
 pytestmark = pytest.mark.unit

@@ -1,10 +1,12 @@
 """Sockets from a client's view: paths, commands and their errors, what each stream carries."""
 
+import threading
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import websocket
+
 from market_simulator.wire.limits import STREAMS_PER_CONNECTION
 
 pytestmark = [pytest.mark.integration, pytest.mark.websocket]
@@ -228,3 +230,16 @@ def test_a_client_that_does_not_read_is_closed_and_others_go_on(start_simulator:
             break
     assert simulator.get("/stats").json()["data"]["sockets"] == 1
     assert good.receive()["e"] == "trade"
+
+
+def test_a_stopping_simulator_closes_its_sockets_and_exits_cleanly(start_simulator: Any) -> None:
+    simulator = start_simulator()
+    socket = simulator.socket("/ws/btcusdt@trade")
+    socket.receive()
+    stopped: list[int] = []
+    stopping = threading.Thread(target=lambda: stopped.append(simulator.process.stop()))
+    stopping.start()
+    with pytest.raises(websocket.WebSocketConnectionClosedException, match="1001"):
+        socket.wait_for(lambda frame: False)
+    stopping.join(15)
+    assert stopped == [0]

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+
 from market_simulator.scenarios.director import MAX_REMEMBERED, MAX_RUNNING, Director, Entry, Plan
 from market_simulator.scenarios.wire_faults import NoParams
-
 from shared.errors import Conflict, InvalidInput, NotFound
 
 pytestmark = pytest.mark.unit

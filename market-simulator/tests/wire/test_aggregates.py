@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
+
 from market_simulator.market import SymbolMarket, Trade
 from market_simulator.wire.aggregates import SETTLED_MS, Aggregate, LiveAggregates, aggregate, recent_aggregates
 

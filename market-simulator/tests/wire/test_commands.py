@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from market_simulator.wire.commands import METHODS, Command, CommandError, parse_command
 
 pytestmark = pytest.mark.unit

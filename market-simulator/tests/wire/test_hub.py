@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from market_simulator.market import SymbolMarket
 from market_simulator.recorded import RecordedMarket
 from market_simulator.sim_clock import SimClock
@@ -16,7 +17,6 @@ from market_simulator.wire.faults import DropRule, Faults
 from market_simulator.wire.hub import Form, Hub
 from market_simulator.wire.streams import parse_stream
 from market_simulator.wire.timed import ChangedTickers
-
 from shared.testing.fakes import FakeClock
 from shared.websocket_frames import FrameParser
 

@@ -1,6 +1,7 @@
 """Limits: weights by the minute, bans that grow, sockets and messages."""
 
 import pytest
+
 from market_simulator.wire.errors import ExchangeError
 from market_simulator.wire.limits import CONNECTS, REFUSALS_BEFORE_BAN, ConnectLimit, MessageRate, WeightLimit
 

@@ -1,6 +1,7 @@
 """What a socket's URL asks for."""
 
 import pytest
+
 from market_simulator.wire.lobby import Wish, read_url
 
 pytestmark = pytest.mark.unit

@@ -2,8 +2,8 @@
 
 import gevent
 import pytest
-from market_simulator.wire.outbox import Outbox
 
+from market_simulator.wire.outbox import Outbox
 from shared.web.websocket import WebSocketClosed
 
 pytestmark = pytest.mark.unit

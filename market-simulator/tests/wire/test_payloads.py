@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Kline, Trade, Window
 from market_simulator.wire import payloads
 from market_simulator.wire.aggregates import Aggregate

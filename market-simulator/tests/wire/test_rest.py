@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from market_simulator.market import SymbolMarket
 from market_simulator.recorded import RecordedMarket
 from market_simulator.symbols import RECORDED

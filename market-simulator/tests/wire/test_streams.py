@@ -5,6 +5,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from market_simulator.wire.streams import Channel, Kind, MalformedStream, parse_stream
 
 pytestmark = pytest.mark.unit
