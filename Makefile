@@ -31,7 +31,7 @@ types: ## mypy --strict
 faults: dev ## the fault experiments at full length
 	FAULTS=full $(DEV)/pytest -m faults -s --timeout=3600
 bench: dev ## the figures of docs/benchmarks.md
-	$(DEV)/python -m benchmarks
+	$(DEV)/python -m benchmarks && $(DEV)/python -m benchmarks.whole_fleet
 migrate: install ## bring the database to the newest schema (a starting service does it, too)
 	cd database-service && ../.venv/bin/python -m database_service.migrate
 render: dev ## make Dockerfiles, .env.example and prometheus.yml from their sources

@@ -223,4 +223,7 @@ def logs() -> int:
     if not ours:
         raise Failed(f"{chosen or 'Nothing of this clone'} is not running; `make up` starts the fleet.")
     command = [pm2.PROGRAM, "logs", f"/^({'|'.join(ours)})$/"]
-    return subprocess.run(command, cwd=ROOT, env=pm2.environment(), check=False).returncode
+    try:
+        return subprocess.run(command, cwd=ROOT, env=pm2.environment(), check=False).returncode
+    except KeyboardInterrupt:
+        return 0
