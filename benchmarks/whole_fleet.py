@@ -11,7 +11,7 @@ ROUNDS = 3
 
 
 def measure() -> list[Row]:
-    """From `make up` to the last service ready, PM2's own start included; then `make up` once more, with nothing to do."""
+    """From `make up` to the last service ready, PM2's own start included; then `make up` with nothing to do."""
     first, again = [], []
     for _ in range(ROUNDS):
         with PrivateFleet(FLEET_PYTHON="") as fleet:
