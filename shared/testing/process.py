@@ -153,7 +153,13 @@ class ServiceProcess:
         shutil.rmtree(self._own, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        return self if self._process is not None else self.start()
+        if self._process is None:
+            try:
+                self.start()
+            except BaseException:  # `with` calls no __exit__ for what failed to enter
+                self.close()
+                raise
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is not None:

@@ -58,6 +58,6 @@ def test_the_callers_settings_stay_outside(folder: Path, monkeypatch: pytest.Mon
 
 def test_a_failed_start_shows_exit_code_and_log(folder: Path) -> None:
     service = ServiceProcess(folder, {"FAIL": "1"})
-    with pytest.raises(RuntimeError, match=r"ended with 1:\s+no licence to run"):
-        service.start()
-    service.close()
+    with pytest.raises(RuntimeError, match=r"ended with 1:\s+no licence to run"), service:
+        pass
+    assert not service.var_dir.parent.exists()
