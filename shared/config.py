@@ -117,6 +117,7 @@ class Settings(BaseModel):
     TRUSTED_PROXIES: str = Field("", description="addresses or networks whose X-Forwarded-For is believed, by comma")
     RATE_LIMIT_ENABLED: bool = Field(True, description="false: no limits per client (benchmarks, fault tests)")
     DRAIN_SECONDS: float = Field(0.5, ge=0, le=5, description="how long readiness says no before the listener closes")
+    ENV_FILES: bool = Field(True, description="false, in the environment: read no .env file (tests)")
     ACCESS_LOG: bool = Field(True, description="one log line a request (health and metrics aside)")
     UNDER_PM2: str = Field("", description="set by PM2 itself; colours the log")
     NODE_CHANNEL_FD: int | None = Field(None, description="set by PM2 itself; where it waits for the ready signal")
@@ -143,7 +144,9 @@ class Settings(BaseModel):
 
     @classmethod
     def _collect(cls, environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-        own, root = read_env_file(folder / ".env"), read_env_file(ROOT / ".env")
+        no_files = environ.get("ENV_FILES", "").lower() == "false"
+        own = {} if no_files else read_env_file(folder / ".env")
+        root = {} if no_files else read_env_file(ROOT / ".env")
         values: dict[str, str] = {}
         for field in cls.model_fields:
             variable = VARIABLE_OF.get(field, field)

@@ -30,6 +30,7 @@ class PrivateFleet:
             "VAR_DIR": str(self.var_dir),
             "FLEET_PORT_OFFSET": str(self.offset),
             "FLEET_PYTHON": sys.executable,
+            "ENV_FILES": "false",
             "MARKET": "simulator",
             "REDIS_ENABLED": "false",
             "LOG_FORMAT": "json",

@@ -21,7 +21,13 @@ from shared.testing.net import free_port, wait_until
 # The caller's settings must not decide a test: only these come from its environment.
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "SYSTEMROOT")
 # No test reaches the exchange or a Redis that happens to run on the machine, unless it says so.
-DEFAULTS = {"MARKET": "simulator", "REDIS_ENABLED": "false", "LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
+DEFAULTS = {
+    "ENV_FILES": "false",
+    "MARKET": "simulator",
+    "REDIS_ENABLED": "false",
+    "LOG_FORMAT": "json",
+    "PYTHONUNBUFFERED": "1",
+}
 START_TRIES = 3  # a port that was free can be taken by the time the service binds it
 
 
