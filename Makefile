@@ -29,7 +29,7 @@ lint: ## ruff
 types: ## mypy --strict
 	$(FLEET) types
 faults: dev ## the fault experiments at full length
-	FAULTS=full $(DEV)/pytest -m faults -s --timeout=3600
+	FAULTS_SCALE=1 $(DEV)/pytest -m faults -s --timeout=3600
 bench: dev ## the figures of docs/benchmarks.md
 	$(DEV)/python -m benchmarks && $(DEV)/python -m benchmarks.whole_fleet
 migrate: install ## bring the database to the newest schema (a starting service does it, too)

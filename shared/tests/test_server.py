@@ -144,6 +144,12 @@ def test_a_connection_is_kept_for_further_requests(running: ServiceProcess) -> N
     assert answers.count(b"HTTP/1.1 200 OK") == 4
 
 
+def test_a_connection_that_is_not_kept_says_so(running: ServiceProcess) -> None:
+    for asked in (b"HTTP/1.1\r\nConnection: close\r\n", b"HTTP/1.0\r\n"):
+        answer = talk(running.port, b"GET /health/live " + asked + HOST + b"\r\n")
+        assert b"\r\nConnection: close\r\n" in answer
+
+
 def test_an_upgrade_to_something_else_escapes_no_bound(running: ServiceProcess) -> None:
     chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
     headers = b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n"
@@ -154,6 +160,12 @@ def test_a_websocket_is_opened_beside_flask(running: ServiceProcess) -> None:
     answer = talk(running.port, b"GET /stream/you HTTP/1.1\r\n" + HOST + UPGRADE + b"\r\n", half_close=True)
     assert answer.startswith(b"HTTP/1.1 101 ")
     assert b"hello you" in answer
+
+
+def test_a_wish_to_upgrade_to_something_else_is_answered_as_if_it_were_none(running: ServiceProcess) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as link:
+        link.sendall(b"GET /health/live HTTP/1.1\r\nConnection: upgrade\r\n" + HOST + b"\r\n")
+        assert b"200 OK" in link.recv(1000)
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,8 @@ def furnish(
     def after(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id", "")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if request.method == "OPTIONS" and response.status_code == 200:
+            response.headers.pop("Content-Type", None)  # Flask's own answer is empty, but calls itself HTML
         for name, value in g.get("limit_headers", {}).items():
             response.headers[name] = value
         _record(response)

@@ -45,8 +45,11 @@ def parse_json(data: bytes) -> Any:
 
 
 def read_query(request: Request, model: type[M]) -> M:
-    """The query parameters as `model`. Raises InvalidInput, for repeated and unknown parameters too."""
-    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    """The query parameters as `model`. Raises MalformedInput or InvalidInput, for repeated and unknown ones too."""
+    try:
+        repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    except UnicodeDecodeError:
+        raise MalformedInput("the query string is not UTF-8; send other bytes percent-encoded") from None
     if repeated:
         raise InvalidInput.field(repeated[0][:64], "must be given once")
     values = {name: value for name, value in request.args.items() if value != ""}

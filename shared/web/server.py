@@ -94,7 +94,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         return environ
 
     def handle_one_response(self) -> None:
-        upgrade = self._asks_for_websocket()
+        upgrade = self._connection_upgrade_requested()
         if not upgrade and not self._take_body():
             return
         self.deadline.close()
@@ -108,8 +108,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         finally:
             self.server.in_flight -= 1
 
-    def _asks_for_websocket(self) -> bool:
-        """Only that: pywsgi takes any `Connection: upgrade` for one, and its body would then escape our bounds."""
+    def _connection_upgrade_requested(self) -> bool:
+        """Only to WebSocket: pywsgi by itself hands the bare connection over for any `Connection: upgrade`."""
         tokens = [token.strip().lower() for token in self.headers.get("Upgrade", "").split(",")]
         return self.command == "GET" and "websocket" in tokens
 
@@ -138,9 +138,10 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         return False
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        if self.server.draining:
-            headers = [*headers, ("Connection", "close")]
-        if not any(name.lower() == "x-request-id" for name, _ in headers):  # answered before or beside the hall
+        given = {name.lower() for name, _ in headers}
+        if (self.server.draining or self.close_connection) and "connection" not in given:
+            headers = [*headers, ("Connection", "close")]  # unsaid, a client would send its next request into the void
+        if "x-request-id" not in given:  # answered before or beside the hall
             headers = [*headers, ("X-Request-ID", uuid.uuid4().hex)]
         return super().start_response(status, headers, exc_info)
 
