@@ -60,7 +60,7 @@ class Recorder:
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[ServiceProcess]:
-    with ServiceProcess("market-simulator", {"SIM_LIMITS": "false"}) as running:
+    with ServiceProcess("market-simulator") as running:
         yield running
 
 

@@ -77,6 +77,7 @@ class TestOverTheSimulator:
         seen = len(listener.trades)
         wait_until(lambda: len(listener.trades) > seen + 3, what="trades after a renewal")
         feed.close([BTC])
+        feed.settle()
         feed.open([Symbol("spot", "ETHUSDT")])
         wait_until(lambda: Symbol("spot", "ETHUSDT") in listener.trades, what="another symbol")
         seen = listener.trades.count(BTC)

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -47,6 +48,12 @@ def price(service: ServiceProcess, symbol: str = "BTCUSDT") -> dict[str, Any]:
 def stats(service: ServiceProcess) -> dict[str, Any]:
     data: dict[str, Any] = service.get("/stats")["data"]
     return data
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory, by ps, which Linux and macOS both have."""
+    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(shown.stdout) / 1024
 
 
 def fresh(service: ServiceProcess) -> bool:
@@ -198,7 +205,41 @@ class TestRedis:
             wait_until(lambda: service.get("/health")["dependencies"]["cache"]["status"] == "healthy", what="back")
 
 
-def test_a_client_that_never_reads_is_closed_and_counted_and_the_others_go_on(
+@pytest.fixture(scope="module")
+def busy_service() -> Iterator[ServiceProcess]:
+    """A market fifty times as fast: thousands of updates a second."""
+    with ServiceProcess("market-simulator", {"SIM_LIMITS": "false", "SIM_SPEED": "50"}) as market:
+        settings = {"SIMULATOR_URL": market.base_url, "RATE_LIMIT_ENABLED": "false"}
+        with ServiceProcess("websocket-streaming", settings) as running:
+            yield running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/stream/price/BTCUSDT", "/socket.io/?EIO=4&transport=websocket"])
+def test_readers_that_never_read_are_closed_at_their_bound_and_cost_no_memory(
+    busy_service: ServiceProcess, connect: Callable[..., Any], path: str
+) -> None:
+    counted = stats(busy_service)["slow_clients"]
+    good = connect(busy_service.base_url, transports=["websocket"])
+    good.ask("subscribe", {"symbols": ["BTCUSDT"]}, "subscribed")
+    wait_until(lambda: len(good.data("price_update")) > 100, what="a busy market")
+    before_mb = memory_mb(busy_service.pid)
+    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)]
+    stalled = [websocket.create_connection(busy_service.ws_url + path, sockopt=small, timeout=10) for _ in range(5)]
+    if "socket.io" in path:
+        for ws in stalled:
+            ws.send("40")
+            ws.send('42["subscribe",{"symbols":["BTCUSDT","ETHUSDT"]}]')
+    most_mb = before_mb
+    while stats(busy_service)["slow_clients"] < counted + 5:
+        most_mb = max(most_mb, memory_mb(busy_service.pid))
+        since = len(good.events)
+        good.wait("price_update", since=since)
+    print(f"5 stalled readers: memory +{most_mb - before_mb:.1f} MB until they were closed")
+    assert most_mb - before_mb < 20
+
+
+def test_a_client_that_floods_and_never_reads_is_closed_and_counted_and_the_others_go_on(
     service: ServiceProcess, connect: Callable[..., Any]
 ) -> None:
     good = connect(service.base_url)
@@ -216,3 +257,20 @@ def test_a_client_that_never_reads_is_closed_and_counted_and_the_others_go_on(
     wait_until(lambda: stats(service)["slow_clients"] == 1, timeout_s=30, what="counted")
     seen = len(good.data("price_update"))
     wait_until(lambda: len(good.data("price_update")) > seen + 5, what="updates for the good one")
+
+
+def test_a_client_that_subscribes_and_unsubscribes_in_turn_does_not_reach_the_exchange(
+    connect: Callable[..., Any],
+) -> None:
+    with ServiceProcess("market-simulator") as market:  # with its limits: 5 messages a second, or the connection ends
+        settings = {"SIMULATOR_URL": market.base_url, "DEFAULT_SYMBOLS": "BTCUSDT"}
+        with ServiceProcess("websocket-streaming", settings) as service:
+            restless, calm = connect(service.base_url), connect(service.base_url)
+            for _ in range(500):
+                restless.client.emit("subscribe", {"symbols": ["ETHUSDT", "SOLUSDT"]})
+                restless.client.emit("unsubscribe", {"symbols": ["ETHUSDT", "SOLUSDT"]})
+            wait_until(lambda: len(restless.data("unsubscribed")) == 500, timeout_s=30, what="answers to all")
+            calm.ask("subscribe", {"symbols": ["SOLUSDT"]}, "subscribed")
+            wait_until(lambda: len(calm.data("price_update")) > 3, what="updates of a symbol on demand")
+            assert stats(service)["reconnects"] == 0
+            assert stats(service)["subscriptions_by_symbol"] == {"BTCUSDT": 0, "SOLUSDT": 1}

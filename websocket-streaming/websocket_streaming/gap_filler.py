@@ -11,6 +11,8 @@ from websocket_streaming.price_book import PriceBook, Symbol, Ticker
 from websocket_streaming.watchdog import Watchdog
 
 AGAIN_AFTER_S = 1.0
+# Symbols opened meanwhile share the next request: clients that come and go must not spend the weight budget.
+PAUSE_S = 0.5
 
 
 class Exchange(Protocol):
@@ -53,8 +55,8 @@ class GapFiller:
     def run(self, stopping: threading.Event) -> None:
         """Fill what is asked for until `stopping`; tries again each second until the exchange answers."""
         while not stopping.is_set():
-            if self._work.wait(timeout=1.0) and not self.fill_now():
-                self._clock.sleep(AGAIN_AFTER_S)
+            if self._work.wait(timeout=1.0):
+                self._clock.sleep(PAUSE_S if self.fill_now() else AGAIN_AFTER_S)
 
     def fill_now(self) -> bool:
         """Ask for everything that waits; False when that failed and must be tried again."""

@@ -91,6 +91,7 @@ def _start(
     background.every(1.0, "silence check", channel.gaps.check_silent)
     background.every(1.0, "exchange time", channel.keep_time)
     background.every(1.0, "newest prices to Redis", newest.save)
+    background.every(1.0, "closed symbols", feed.settle)
     background.every(1.0, "figures", lambda: _show(service, channel, fanout))
     feed.start()
     service.on_stop(cache.close)

@@ -17,6 +17,7 @@ from websocket_streaming.venue import PING_TIMEOUT_S
 
 STREAMS = ("trade", "ticker")
 REST_TIMEOUT_S = 5.0
+MAX_TOLD = 512  # symbols: the exchange's 1,024 streams of one connection
 MAX_NAMES = 100  # of one call: weight 2 up to 20, 40 up to 100
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class BinanceFeed:
         self._market, self._listener, self._clock, self._logger = market, listener, clock, logger
         self._stream = BinanceStream(url, self._on_message, self._on_state, clock)
         self._symbols: dict[str, Symbol] = {}  # one object per name: nothing is made per message
+        self._told: set[Symbol] = set()  # what the exchange was asked for; a little more than is wanted
         self._last_message_at = clock.monotonic()
         self._connected_before = False
 
@@ -59,13 +61,25 @@ class BinanceFeed:
     def open(self, symbols: list[Symbol]) -> None:
         """See `price_channel.Upstream`."""
         self._symbols.update({symbol.name: symbol for symbol in symbols})
-        self._stream.subscribe(_streams(symbols))
+        if len(self._told.union(symbols)) > MAX_TOLD:
+            self.settle()
+        fresh = [symbol for symbol in symbols if symbol not in self._told]
+        self._told.update(fresh)
+        self._stream.subscribe(_streams(fresh))
 
     def close(self, symbols: list[Symbol]) -> None:
-        """See `price_channel.Upstream`."""
-        self._stream.unsubscribe(_streams(symbols))
+        """See `price_channel.Upstream`. The exchange is told by `settle`."""
         for symbol in symbols:
             self._symbols.pop(symbol.name, None)
+
+    def settle(self) -> None:
+        """About once a second: unsubscribe from what was closed and not opened again meanwhile.
+
+        The exchange takes 5 messages a second: a client that subscribes and unsubscribes in turn must not reach it.
+        """
+        gone = [symbol for symbol in self._told if symbol.name not in self._symbols]
+        self._told.difference_update(gone)
+        self._stream.unsubscribe(_streams(gone))
 
     def renew(self, symbols: list[Symbol]) -> None:
         """See `price_channel.Upstream`. A connection that brings nothing at all is replaced."""
