@@ -59,6 +59,7 @@ def add_exchange_routes(
             service.app.add_url_rule(rule, f"exchange {rule}", answer, methods=METHODS)
         service.other_shape(f"{prefix}/", _shape)
     for path in SOCKETS:
+        service.other_shape(path, _shape)
         service.websocket(path, enter)
         service.websocket(f"{path}/<path:rest>", enter)
 

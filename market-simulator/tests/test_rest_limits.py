@@ -47,7 +47,17 @@ def test_the_301st_connection_within_five_minutes_is_closed(start_simulator: Any
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v3/nosuch", "/api/v1/time", "/api", "/fapi/v1/time", "/dapi/v1/depth", "/futures/data/basis"]
+    "path",
+    [
+        "/api/v3/nosuch",
+        "/api/v1/time",
+        "/api",
+        "/fapi/v1/time",
+        "/dapi/v1/depth",
+        "/futures/data/basis",
+        "/ws/btcusdt@trade",
+        "/stream",
+    ],
 )
 def test_an_unknown_exchange_path_is_404_in_the_exchanges_shape(simulator: Any, path: str) -> None:
     answer = simulator.get(path)

@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -79,7 +79,6 @@ class Run:
     began_s: float
     ends_s: float
     ended_s: float | None = None
-    left_early: bool = field(default=False)
 
     def document(self) -> dict[str, Any]:
         """Ground truth, as POST /sim/scenario and GET /sim/status show it."""
@@ -171,7 +170,7 @@ class Director:
 
     def _finish(self, run: Run, expired: bool) -> None:
         del self._running[run.plan.id]
-        run.ended_s, run.left_early = self._real_s(), not expired
+        run.ended_s = self._real_s()
         self._ended.append(run)
         run.scenario.end(expired)
 

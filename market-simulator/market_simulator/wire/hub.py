@@ -91,7 +91,7 @@ class Feed:
 
 
 class Hub:
-    """All feeds, and who listens to what. Also where REST finds its markets (`rest.Markets`)."""
+    """All feeds, and who listens to what. Also where REST finds its markets (`calls.Markets`)."""
 
     def __init__(self, markets: Mapping[str, SymbolMarket], clock: SimClock, faults: Faults):
         self._markets = markets
@@ -103,7 +103,6 @@ class Hub:
         self._wanted = Event()
         self.frames_encoded = 0
         self.frames_sent = 0
-        self.late_ms = 0  # simulated time between the last two ticks
 
     # REST's view
 

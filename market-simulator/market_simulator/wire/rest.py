@@ -3,56 +3,25 @@
 Pure but for the markets it asks: no Flask, no clock. `Rest.answer` is the one way in.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-from market_simulator.market import SymbolMarket, Trade
-from market_simulator.wire import errors, tickers
+from market_simulator.market import Trade
+from market_simulator.wire import errors
 from market_simulator.wire.aggregates import recent_aggregates
+from market_simulator.wire.calls import Call, Endpoint, Markets, listed, trading
 from market_simulator.wire.exchange_info import empty_futures_info, exchange_info
 from market_simulator.wire.numbers import fixed8, quote8
 from market_simulator.wire.params import Params
 from market_simulator.wire.payloads import average_price, close_time, partial_depth
+from market_simulator.wire.ticker_calls import TickerCalls
 
 AVERAGE_MINUTES = 5
 PERMISSIONS = ("SPOT",)  # what `permissions` may name and still find our symbols
 
 
-class Markets(Protocol):
-    """Where the calls find their markets."""
-
-    def now_ms(self) -> int:
-        """Simulated time."""
-        ...
-
-    def find(self, symbol: str) -> SymbolMarket | None:
-        """A symbol's market; None when the exchange doesn't list it."""
-        ...
-
-    def all(self) -> Mapping[str, SymbolMarket]:
-        """Every symbol's market, in the exchange's order."""
-        ...
-
-    def catch_up(self, symbol: str) -> int:
-        """Advance a live book to now (its subscribers get what happened); return that instant."""
-        ...
-
-
-@dataclass(slots=True)
-class Call:
-    """One request on its way: its parameters, the time unit of its answer, the weight that it comes to."""
-
-    params: Params
-    scale: int
-    weight: int
-
-
-Endpoint = Callable[[Call], Any]
-
-
 class Rest:
-    """All calls by path. `spend` books the weight before the work is done (it may raise the exchange's 429)."""
+    """All calls by path; `answer` is the way in."""
 
     def __init__(self, markets: Markets):
         self._markets = markets
@@ -67,13 +36,9 @@ class Rest:
             "/api/v3/klines": (2, self.klines),
             "/api/v3/uiKlines": (2, self.klines),
             "/api/v3/avgPrice": (2, self.avg_price),
-            "/api/v3/ticker/24hr": (2, self.ticker_24hr),
-            "/api/v3/ticker/tradingDay": (4, self.ticker_trading_day),
-            "/api/v3/ticker/price": (2, self.ticker_price),
-            "/api/v3/ticker/bookTicker": (2, self.ticker_book),
-            "/api/v3/ticker": (4, self.ticker_window),
             "/fapi/v1/exchangeInfo": (1, self.futures_exchange_info),
             "/dapi/v1/exchangeInfo": (1, self.futures_exchange_info),
+            **TickerCalls(markets).endpoints,
         }
 
     def answer(self, path: str, query: str, time_unit: str | None, spend: Callable[[int], None]) -> Any:
@@ -107,9 +72,9 @@ class Rest:
         if sum(value is not None for value in (symbol, symbols, permissions, status)) > 1:
             raise errors.bad_combination()
         if symbol is not None:
-            chosen = [self._listed(symbol).info]
+            chosen = [listed(self._markets, symbol).info]
         elif symbols is not None:
-            chosen = [self._listed(name).info for name in symbols]
+            chosen = [listed(self._markets, name).info for name in symbols]
         else:
             chosen = [market.info for market in self._markets.all().values()]
         hidden = permissions is not None and not any(name in permissions for name in PERMISSIONS)
@@ -125,7 +90,7 @@ class Rest:
         params = call.params
         symbol, limit, status = params.symbol(), params.limit(100, 5000), params.status()
         params.finish()
-        market = self._trading(symbol, status)
+        market = trading(self._markets, symbol, status)
         call.weight = next(weight for most, weight in ((100, 5), (500, 25), (1000, 50), (5000, 250)) if limit <= most)
 
         def work() -> Any:
@@ -138,14 +103,14 @@ class Rest:
         params = call.params
         symbol, limit = params.symbol(), params.limit(500, 1000)
         params.finish()
-        market = self._listed(symbol)
+        market = listed(self._markets, symbol)
         return lambda: [_trade(trade, call.scale) for trade in market.trades(self._markets.now_ms(), limit=limit)]
 
     def historical_trades(self, call: Call) -> Any:
         params = call.params
         symbol, limit, from_id = params.symbol(), params.limit(500, 1000), params.number("fromId")
         params.finish()
-        market = self._listed(symbol)
+        market = listed(self._markets, symbol)
         return lambda: [
             _trade(trade, call.scale)
             for trade in market.trades(self._markets.now_ms(), limit=limit, from_id=from_id)
@@ -156,7 +121,7 @@ class Rest:
         symbol, limit, from_id = params.symbol(), params.limit(500, 1000), params.number("fromId")
         start, end = params.moment_ms("startTime"), params.moment_ms("endTime")
         params.finish()
-        market = self._listed(symbol)
+        market = listed(self._markets, symbol)
         if from_id is not None and (start is not None or end is not None):
             raise errors.bad_combination()
 
@@ -180,7 +145,7 @@ class Rest:
         symbol, interval, limit = params.symbol(), params.interval(), params.limit(500, 1000)
         start, end, offset = params.moment_ms("startTime"), params.moment_ms("endTime"), params.offset_ms()
         params.finish()
-        market, scale = self._listed(symbol), call.scale
+        market, scale = listed(self._markets, symbol), call.scale
 
         def work() -> Any:
             bars = market.klines(
@@ -200,7 +165,7 @@ class Rest:
     def avg_price(self, call: Call) -> Any:
         symbol = call.params.symbol()
         call.params.finish()
-        market = self._listed(symbol)
+        market = listed(self._markets, symbol)
 
         def work() -> Any:
             now = self._markets.now_ms()
@@ -210,97 +175,6 @@ class Rest:
             return {"mins": AVERAGE_MINUTES, "price": fixed8(price), "closeTime": closed * call.scale}
 
         return work
-
-    def ticker_24hr(self, call: Call) -> Any:
-        mini = call.params.is_mini()
-
-        def one(symbol: str, market: SymbolMarket) -> Any:
-            now = self._markets.now_ms() if mini else self._markets.catch_up(symbol)
-            window = market.window(now, tickers.DAY_MS)
-            if mini:
-                return tickers.mini_ticker(symbol, window, call.scale)
-            return tickers.day_ticker(symbol, window, market.best(), call.scale)
-
-        return self._each(call, one, weight=_weight_24hr)
-
-    def ticker_trading_day(self, call: Call) -> Any:
-        mini, offset = call.params.is_mini(), call.params.offset_ms()
-
-        def one(symbol: str, market: SymbolMarket) -> Any:
-            now = self._markets.now_ms()
-            begin = tickers.day_begin_ms(now, offset)
-            window = replace(market.window(now, now - begin), close_ms=begin + tickers.DAY_MS - 1)
-            return (tickers.mini_ticker if mini else tickers.window_ticker)(symbol, window, call.scale)
-
-        return self._each(call, one, weight=_weight_per_symbol, most=100)
-
-    def ticker_window(self, call: Call) -> Any:
-        mini, length = call.params.is_mini(), call.params.window_ms()
-
-        def one(symbol: str, market: SymbolMarket) -> Any:
-            now = self._markets.now_ms()
-            window = market.window(now, tickers.rolling_length_ms(now, length))
-            return (tickers.mini_ticker if mini else tickers.window_ticker)(symbol, window, call.scale)
-
-        return self._each(call, one, weight=_weight_per_symbol, most=100)
-
-    def ticker_price(self, call: Call) -> Any:
-        def one(symbol: str, market: SymbolMarket) -> Any:
-            now = self._markets.now_ms()
-            last = market.trades(now, limit=1)
-            price = last[-1].price if last else market.window(now, tickers.DAY_MS).last
-            return {"symbol": symbol, "price": fixed8(price)}
-
-        return self._each(call, one, weight=_weight_flat)
-
-    def ticker_book(self, call: Call) -> Any:
-        def one(symbol: str, market: SymbolMarket) -> Any:
-            self._markets.catch_up(symbol)
-            (bid, bid_quantity), (ask, ask_quantity) = market.best().bid, market.best().ask
-            return {
-                "symbol": symbol, "bidPrice": fixed8(bid), "bidQty": fixed8(bid_quantity),
-                "askPrice": fixed8(ask), "askQty": fixed8(ask_quantity),
-            }  # fmt: skip
-
-        return self._each(call, one, weight=_weight_flat)
-
-    def _each(
-        self, call: Call, one: Callable[[str, SymbolMarket], Any],
-        weight: Callable[[int | None, int], int], most: int | None = None,
-    ) -> Any:
-        """A ticker of `symbol` (an object), or of `symbols` or all (an array). `most`: one of both is required."""
-        params = call.params
-        symbol, symbols, status = params.text("symbol"), params.symbols(), params.status()
-        params.finish()
-        if symbol is not None and symbols is not None:
-            raise errors.bad_combination()
-        if symbol is not None:
-            params.symbol()
-            market = self._trading(symbol, status)
-            call.weight = weight(1, 1)
-            return lambda: one(symbol, market)
-        if most is not None and symbols is None:
-            raise errors.missing("symbol")
-        if most is not None and symbols is not None and len(symbols) > most:
-            raise errors.invalid("symbols")
-        listed = self._markets.all()
-        chosen = listed if symbols is None else {name: self._listed(name) for name in symbols}
-        call.weight = weight(None if symbols is None else len(symbols), 0)
-        if status not in (None, "TRADING"):
-            chosen = {}
-        return lambda: [one(name, market) for name, market in chosen.items()]
-
-    def _listed(self, symbol: str) -> SymbolMarket:
-        market = self._markets.find(symbol)
-        if market is None:
-            raise errors.bad_symbol()
-        return market
-
-    def _trading(self, symbol: str, status: str | None) -> SymbolMarket:
-        market = self._listed(symbol)
-        if status not in (None, "TRADING"):
-            raise errors.not_in_status()
-        return market
 
 
 def _scale(time_unit: str | None) -> int:
@@ -317,17 +191,3 @@ def _trade(trade: Trade, scale: int) -> dict[str, Any]:
         "quoteQty": quote8(trade.price * trade.quantity), "time": trade.at_ms * scale,
         "isBuyerMaker": trade.buyer_is_maker, "isBestMatch": True,
     }  # fmt: skip
-
-
-def _weight_24hr(count: int | None, single: int) -> int:
-    if single or (count is not None and count <= 20):
-        return 2
-    return 40 if count is not None and count <= 100 else 80
-
-
-def _weight_per_symbol(count: int | None, _single: int) -> int:
-    return min(4 * (count or 1), 200)
-
-
-def _weight_flat(_count: int | None, single: int) -> int:
-    return 2 if single else 4
