@@ -6,7 +6,7 @@ from typing import Any
 
 from market_simulator.market import SymbolMarket
 from market_simulator.wire import errors, tickers
-from market_simulator.wire.calls import Call, Endpoint, Markets, trading
+from market_simulator.wire.calls import Call, Endpoint, Markets, listed, trading
 from market_simulator.wire.numbers import fixed8
 
 
