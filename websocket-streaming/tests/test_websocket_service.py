@@ -341,6 +341,9 @@ class TestDoors:
             connect(service.base_url)
             answer = requests.get(f"{service.base_url}/socket.io/?EIO=4&transport=polling", timeout=10)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+            with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+                websocket.create_connection(service.ws_url + "/socket.io/?EIO=4&transport=websocket", timeout=10)
+            assert refused.value.status_code == 503
 
 
 def test_start_lines_say_what_users_look_for(streaming: ServiceProcess) -> None:

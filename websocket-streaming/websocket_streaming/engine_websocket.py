@@ -7,6 +7,7 @@ whose expansion has no bound.
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 from engineio.packet import Packet
@@ -17,6 +18,7 @@ from shared.web.answers import error_document
 from shared.web.hall import Gatekeeper
 from shared.web.websocket import WebSocket, WebSocketClosed, WebSocketGate, WsgiApp
 from shared.web.websocket_connection import SEND_TIMEOUT_S
+from shared.websocket_frames import CloseCode
 from websocket_streaming.plain import bound_send_buffer
 
 PATH = "/socket.io/"
@@ -74,15 +76,17 @@ def _is_packet(message: str | bytes) -> bool:
 class SocketIoDoor:
     """Stands before Socket.IO in the WSGI chain: Host, Origin, the number of clients, and the WebSocket upgrade."""
 
-    def __init__(self, inner: WsgiApp, gate: Gatekeeper, sessions: Callable[[], int], **bounds: int) -> None:
-        self._inner, self._gate, self._sessions = inner, gate, sessions
-        self._max_clients, self._max_event_bytes = bounds["max_clients"], bounds["max_event_bytes"]
+    def __init__(
+        self, inner: WsgiApp, gate: Gatekeeper, takes_new: Callable[[], bool], *, max_clients: int, max_event_bytes: int
+    ) -> None:
+        self._inner, self._gate, self._takes_new = inner, gate, takes_new
+        self._max_event_bytes = max_event_bytes
         self.upgrades = WebSocketGate(
             self._polling,
             [(PATH, self._upgrade)],
             origin_allowed=gate.allows_origin,
             host_allowed=gate.allows_host,
-            max_connections=self._max_clients,
+            max_connections=max_clients,
             max_message_bytes=self._max_event_bytes,
         )
 
@@ -97,17 +101,25 @@ class SocketIoDoor:
             return _refuse(Forbidden("this Host is not served here"), start_response)
         if not self._gate.allows_origin(environ.get("HTTP_ORIGIN"), host):
             return _refuse(Forbidden("this Origin is not allowed"), start_response)
-        if "sid=" not in environ.get("QUERY_STRING", "") and self._sessions() >= self._max_clients:
-            return _refuse(Unavailable("too many clients"), start_response)
+        if _is_new(environ) and not self._takes_new():
+            return _refuse(Unavailable("too many clients, or starting, or stopping"), start_response)
         if int(environ.get("CONTENT_LENGTH") or 0) > self._max_event_bytes:
             return _refuse(TooLarge(f"over {self._max_event_bytes:,} bytes"), start_response)
         return self._inner(environ, start_response)
 
     def _upgrade(self, ws: WebSocket, request: Request) -> None:
+        if _is_new(request.environ) and not self._takes_new():
+            ws.close(CloseCode.TRY_LATER, "too many clients, or starting, or stopping")
+            return
         bound_send_buffer(request)
         request.environ[OPEN_WEBSOCKET] = ws
         for _ in self._inner(request.environ, lambda *_: None):
-            ws.close(1008, "not a Socket.IO session")  # engineio answered as to HTTP: it refused
+            ws.close(CloseCode.POLICY, "not a Socket.IO session")  # engineio answered as to HTTP: it refused
+
+
+def _is_new(environ: dict[str, Any]) -> bool:
+    """Whether a session begins with this request, as engineio sees it; later ones of it name its sid."""
+    return "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
 
 
 def _refuse(error: FleetError, start_response: Callable[..., Any]) -> list[bytes]:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Request
 
 from shared.web.websocket import WebSocket, WebSocketClosed
 from shared.web.websocket_connection import SEND_TIMEOUT_S
+from shared.websocket_frames import CloseCode
 from websocket_streaming.fanout import Fanout, Update
 from websocket_streaming.price_channel import PriceChannel
 from websocket_streaming.topics import SPOT, Problem, read_wish
@@ -19,7 +20,6 @@ MAX_UNSENT = 64
 SEND_BUFFER_BYTES = 131_072
 PING_EVERY_S = 25.0
 GONE_AFTER_S = 60.0
-POLICY, TRY_LATER = 1008, 1013
 
 
 def bound_send_buffer(request: Request) -> None:
@@ -108,4 +108,4 @@ def _listen(ws: WebSocket, client: PlainClient) -> None:
 
 def _refuse(ws: WebSocket, problem: Problem) -> None:
     ws.send_frame(Update("error", problem.payload()).frame)
-    ws.close(TRY_LATER if problem.code == "upstream_unavailable" else POLICY, problem.code)
+    ws.close(CloseCode.TRY_LATER if problem.code == "upstream_unavailable" else CloseCode.POLICY, problem.code)

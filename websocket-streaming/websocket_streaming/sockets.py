@@ -71,7 +71,7 @@ class SocketIoServer:
         self._door = SocketIoDoor(
             service.app.wsgi_app,
             service.gate,
-            lambda: len(self._engine.sockets),
+            lambda: service.state == "ready" and len(self._engine.sockets) < max_clients,
             max_clients=max_clients,
             max_event_bytes=max_event_bytes,
         )
