@@ -15,14 +15,13 @@ The others belong to features that aren't built yet.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 
 import pytest
 
 from shared.fleet import read_fleet
 from shared.testing.process import ServiceProcess
 
-Start = Callable[..., AbstractContextManager[ServiceProcess]]
+Start = Callable[..., ServiceProcess]
 
 NAMES = [service.name for service in read_fleet().services]
 
