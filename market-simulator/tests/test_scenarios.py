@@ -115,9 +115,9 @@ def test_server_shutdown_warns_in_the_sockets_shape_and_closes(liar: Any, path: 
 
 
 def test_flash_crash_moves_trades_book_and_klines_alike_and_comes_back(start_simulator: Any) -> None:
-    liar = start_simulator({"SIM_SPEED": "5", "SIM_LIMITS": "false"})
+    liar = start_simulator({"SIM_SPEED": "2", "SIM_LIMITS": "false"})
     socket = liar.socket("/stream?streams=btcusdt@trade/btcusdt@bookTicker/btcusdt@depth@100ms")
-    begun = liar.begin("flash_crash", symbol="BTCUSDT", duration_s=20, params={"depth_pct": 10}, seed=3)
+    begun = liar.begin("flash_crash", symbol="BTCUSDT", duration_s=10, params={"depth_pct": 10}, seed=3)
     planted = begun["planted"]
     before, lowest = float(planted["price_before"]), float(planted["lowest_shift"])
     assert lowest == pytest.approx(-before / 10, rel=1e-3)

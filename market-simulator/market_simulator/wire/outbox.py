@@ -6,7 +6,7 @@ from gevent.event import Event
 
 from shared.web.websocket import WebSocketClosed
 
-MAX_PENDING_BYTES = 2_000_000  # a whole book in one seam event is about 0.2 MB
+MAX_PENDING_BYTES = 8_000_000  # a whole book, as seams and repricings send it, is 0.17 MB; a crash sends 4 a second
 
 
 class Connection(Protocol):
