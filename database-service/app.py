@@ -5,7 +5,6 @@ from gevent import monkey
 monkey.patch_all()
 
 from database_service.service import build
-
 from shared.service import run
 
 service = build()

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+
 from database_service.idempotency import Key, KeyName
 from database_service.migrate import migrate
 from database_service.performance import ClosedTrade, TradeSubmission
@@ -18,7 +19,6 @@ from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.sqlite import sqlite_store, sqlite_url
-
 from shared.redis_cache import RedisCache
 from shared.testing.fakes import FakeClock
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from database_service.config import DatabaseSettings
-from database_service.service import build
 from werkzeug.test import TestResponse
 
+from database_service.config import DatabaseSettings
+from database_service.service import build
 from shared.service import Service
 from shared.testing.fakes import FakeClock
 

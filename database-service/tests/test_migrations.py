@@ -10,11 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+
 from database_service.migrate import FOLDER, migrate, migrate_apart
 from database_service.stores.postgres import postgres_engine
 from database_service.stores.schema import HEAD, metadata
 from database_service.stores.sqlite import sqlite_engine, sqlite_store, sqlite_url
-
 from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
 from shared.testing.servers import PostgresServer

@@ -4,12 +4,12 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from database_service.admission import Admission
-from database_service.cursors import MAX_NUMBER, decode_cursor, encode_cursor
-from database_service.signals import Cursor, NewSignal, SignalFilter, Submission, normal_symbol, stored
 from hypothesis import given
 from hypothesis import strategies as st
 
+from database_service.admission import Admission
+from database_service.cursors import MAX_NUMBER, decode_cursor, encode_cursor
+from database_service.signals import Cursor, NewSignal, SignalFilter, Submission, normal_symbol, stored
 from shared.clock import parse_time
 
 pytestmark = pytest.mark.unit

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from database_service.performance import TradeLine, earned, net_pnl
-from database_service.statistics import MAX_CURVE, MAX_STRATEGIES, statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
+from database_service.performance import TradeLine, earned, net_pnl
+from database_service.statistics import MAX_CURVE, MAX_STRATEGIES, statistics
 from shared.errors import InvalidInput
 
 pytestmark = pytest.mark.unit

@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from database_service.stores.sql import Kind, SqlStore
+from database_service.stores.connections import Connections, Kind
+from database_service.stores.sql import SqlStore
 from shared.clock import Clock
 
 CONNECT_S = 3
@@ -18,7 +19,7 @@ REASONS = {
     "25006": "PostgreSQL is read-only",
     "42501": "PostgreSQL's user may not do this",
 }
-LINE = 5_020_002  # advisory lock of writers that lost a race; any number that all processes agree on
+WRITING = 5_020_002  # advisory lock that writers share; any number that all processes agree on
 UNDEFINED_TABLE = "42P01"
 SHUTTING_DOWN = {"57P01", "57P02", "57P03"}
 
@@ -51,15 +52,16 @@ def postgres_engine(url: str, pool_size: int = 5) -> sa.Engine:
 
 def postgres_store(url: str, clock: Clock) -> SqlStore:
     """The store in this database. Opens nothing yet."""
-    return SqlStore(postgres_engine(url), clock, explain, _line_up)
+    return SqlStore(Connections(postgres_engine(url), clock, explain, _take_turn), clock)
 
 
-def _line_up(link: sa.Connection) -> None:
-    link.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LINE})")
+def _take_turn(link: sa.Connection, alone: bool) -> None:
+    # Under 20 writers at one place, repeating alone did not help: newcomers took the name each time.
+    link.exec_driver_sql(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({WRITING})")
 
 
 def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
-    """See `sql.Explain`. The vendor's own message stays out: it may quote the address and the data."""
+    """See `connections.Explain`. The vendor's own message stays out: it may quote the address and the data."""
     if isinstance(error, exc.TimeoutError):
         return "all connections to PostgreSQL are busy", "failed"
     vendor = getattr(error, "orig", None)

@@ -1,23 +1,21 @@
 """Everything in a SQL database: what SQLite and PostgreSQL have in common.
 
-Each write is one transaction that holds the rows and their idempotency keys. Vendor errors leave as Unavailable (the
-place is away; retry) or, where another writer won a race, lead to one more try.
+Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
 from database_service.admission import Admission, names_asked, neighbours
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
 from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
+from database_service.stores.connections import Connections, LostRace
 from database_service.stores.schema import (
     HEAD,
     Moment,
@@ -29,14 +27,9 @@ from database_service.stores.schema import (
 )  # fmt: skip
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
-from shared.errors import Unavailable
 
 CHUNK = 500  # values in one IN list
-RACES = 5  # tries of a transaction that another writer's rows keep defeating
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
-FAIL_FAST_S = 0.5  # after a failed connection, so that a queue of requests does not wait for one time-out each
-Kind = Literal["failed", "gone", "schema"]
-T = TypeVar("T")
 V = TypeVar("V")
 
 
@@ -46,50 +39,31 @@ class SqlStore:
     durable = True
     source: Literal["database"] = "database"
 
-    def __init__(
-        self,
-        engine: sa.Engine,
-        clock: Clock,
-        explain: "Explain",
-        line_up: Callable[[sa.Connection], None] = lambda _: None,
-    ):
-        """`line_up` makes writers that lost a race wait for each other, where the database lets them run abreast."""
-        self._line_up = line_up
-        self._engine, self._writing = engine, engine.execution_options(writes=True)
-        self._clock, self._explain = clock, explain
-        self._why_not: str | None = "the database is not prepared yet"
-        self._down_until = float("-inf")
-        self._down_reason = ""
+    def __init__(self, connections: Connections, clock: Clock):
+        self._connections, self._clock = connections, clock
+        self._reading, self._transact = connections.reading, connections.transact
         self._counts, self._counted_at = Counts(0, 0), float("-inf")
         self._purged_at: datetime | None = None
-        self._write_failed = False
 
     # --- life
 
     @property
     def prepared(self) -> bool:
         """True when the schema is known to be the newest."""
-        return self._why_not is None
-
-    def schema_version(self) -> str | None:
-        """The migration that the database is at; None for an empty database. Raises Unavailable."""
-        with self._translating(), self._engine.connect() as link:
-            if not sa.inspect(link).has_table("alembic_version"):
-                return None
-            version: str | None = link.scalar(sa.text("SELECT version_num FROM alembic_version"))
-            return version
+        return self._connections.why_not is None
 
     def prepare(self) -> bool:
         """Look whether the schema is the newest; False if the migrations must run first. Raises Unavailable."""
-        version = self.schema_version()
-        self._why_not = None if version == HEAD else f"the database is at migration {version}, not {HEAD}"
+        version = self._connections.schema_version()
+        reason = f"the database is at migration {version}, not {HEAD}"
+        self._connections.why_not = None if version == HEAD else reason
         if self.prepared:
             self.probe()
         return self.prepared
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._connections.close()
 
     def counts(self) -> Counts:
         """See `Store.counts`."""
@@ -100,7 +74,7 @@ class SqlStore:
 
         After a write failed it writes, since a full disk can still be read.
         """
-        if self._write_failed:
+        if self._connections.write_failed:
             self._transact(lambda link: link.execute(sa.text("UPDATE alembic_version SET version_num = version_num")))
         with self._reading() as link:
             if self._clock.monotonic() - self._counted_at < COUNT_EVERY_S:
@@ -221,7 +195,7 @@ class SqlStore:
             return SavedSettings(version, document)
         change = sa.update(user_settings).where(user_settings.c.user_name == user, user_settings.c.version == read)
         if link.execute(change.values(**values)).rowcount != 1:
-            raise _LostRace
+            raise LostRace
         return SavedSettings(version, document)
 
     # --- idempotency keys
@@ -245,71 +219,6 @@ class SqlStore:
         if rows and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
             link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
             self._purged_at = now
-
-    # --- connections and errors
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        self._require()
-        with self._translating(), self._engine.connect() as link:
-            yield link
-
-    def _transact(self, work: Callable[[sa.Connection], T]) -> T:
-        """`work` in one transaction, again if another writer took a name between our look and our insert."""
-        self._require()
-        try:
-            with self._translating():
-                result = self._race(work)
-        except Unavailable:
-            self._write_failed = True
-            raise
-        self._write_failed = False
-        return result
-
-    def _race(self, work: Callable[[sa.Connection], T]) -> T:
-        for attempt in range(RACES):
-            try:
-                with self._writing.begin() as link:
-                    if attempt:
-                        self._line_up(link)
-                    return work(link)
-            except (exc.IntegrityError, _LostRace):
-                continue
-        raise Unavailable("other writers keep taking the same names; retry")
-
-    def _require(self) -> None:
-        if self._why_not is not None:
-            raise Unavailable(f"the database is not available: {self._why_not}")
-        if self._clock.monotonic() < self._down_until:
-            raise Unavailable(f"the database is not available: {self._down_reason}")
-
-    @contextmanager
-    def _translating(self) -> Iterator[None]:
-        """Vendor errors as Unavailable. Whatever they say, what a client sent was checked before."""
-        try:
-            yield
-        except exc.SQLAlchemyError as error:
-            reason, kind = self._explain(error)
-            if kind == "schema" or not self.prepared:
-                self._why_not = reason
-            if kind == "gone":
-                self._down_until, self._down_reason = self._clock.monotonic() + FAIL_FAST_S, reason
-            raise Unavailable(f"the database is not available: {reason}") from error
-
-
-class Explain(Protocol):
-    """What an adapter knows of its vendor's errors."""
-
-    def __call__(self, error: exc.SQLAlchemyError) -> tuple[str, Kind]:
-        """A reason for people, without secrets, and what it means for the next call.
-
-        gone: nobody is there (any more); schema: the tables are not ours, someone exchanged the database.
-        """
-        ...
-
-
-class _LostRace(Exception):
-    """Another writer changed the row between our look and our update."""
 
 
 def _chunks(values: Iterable[V]) -> Iterator[list[V]]:

@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from database_service.stores.sql import Kind, SqlStore
+from database_service.stores.connections import Connections, Kind
+from database_service.stores.sql import SqlStore
 from shared.clock import Clock
 
 BUSY_S = 3.0  # how long to wait for another program that holds the file
@@ -47,11 +48,11 @@ def sqlite_engine(url: str) -> sa.Engine:
 
 def sqlite_store(path: Path, clock: Clock) -> SqlStore:
     """The store in this file. Opens nothing yet."""
-    return SqlStore(sqlite_engine(sqlite_url(path)), clock, explain)
+    return SqlStore(Connections(sqlite_engine(sqlite_url(path)), clock, explain), clock)
 
 
 def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
-    """See `sql.Explain`. A file is never gone in the sense that asking again would wait."""
+    """See `connections.Explain`. A file is never gone in the sense that asking again would wait."""
     if isinstance(error, exc.TimeoutError):
         return "all connections are busy", "failed"
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "") or ""

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from database_service.stores.cache import CacheStore
 
+from database_service.stores.cache import CacheStore
 from shared.redis_cache import RedisCache
 from shared.testing.net import wait_until
 from shared.testing.servers import RedisServer

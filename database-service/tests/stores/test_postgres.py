@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+
 from database_service.migrate import migrate
 from database_service.stores.postgres import postgres_engine, postgres_store, postgres_url
-
 from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
 from shared.testing.servers import PostgresServer

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
+
 from database_service.idempotency import KEEP
 from database_service.signals import SignalFilter
 from database_service.stores import sqlite as sqlite_module
+from database_service.stores.connections import Connections
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
-from sqlalchemy import event
-
 from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
 
@@ -40,7 +41,8 @@ def engine(path: Path) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def store(engine: sa.Engine) -> SqlStore:
-    store = SqlStore(engine, FakeClock(), explain)
+    clock = FakeClock()
+    store = SqlStore(Connections(engine, clock, explain), clock)
     assert store.prepare()
     return store
 

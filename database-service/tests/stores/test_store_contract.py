@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 import pytest
+
 from database_service.performance import TradeFilter
 from database_service.signals import SignalFilter
 from database_service.storage import Store
-
 from shared.errors import Conflict, InvalidInput
 
 pytestmark = pytest.mark.integration
