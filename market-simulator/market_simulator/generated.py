@@ -9,14 +9,18 @@ from market_simulator.live import EPOCH_MS, LiveMarket, moved, moved_difference
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Event, SymbolInfo, Trade
 from market_simulator.order_book import difference
 
-_IDS_A_TICK = 8  # each tick's depth update uses as many update ids, whatever it changes
-
 
 class GeneratedMarket(LiveMarket):
     """One symbol. Tick n is the instant n × 100 ms after the epoch: one depth update and, if it moved, a bookTicker."""
 
-    def __init__(self, info: SymbolInfo, profile: Profile, seed: int) -> None:
-        self._source = GeneratedTrades(info, profile, seed, EPOCH_MS)
+    ids_a_tick = 8  # each tick's depth update uses as many update ids, whatever it changes
+    ids_skipped = 0  # of those, how many at its beginning belong to nobody
+
+    def __init__(
+        self, info: SymbolInfo, profile: Profile, seed: int, source: GeneratedTrades | None = None
+    ) -> None:
+        """`source`: other trades than the profile's own."""
+        self._source = source or GeneratedTrades(info, profile, seed, EPOCH_MS)
         super().__init__(info, self._source)
         self._maker = BookMaker(info, profile, seed)
         self._tick = -1
@@ -66,19 +70,23 @@ class GeneratedMarket(LiveMarket):
         else:
             changed = difference(bids, self._bids), difference(asks, self._asks)
         best = self.best()
-        update = DepthUpdate(tick * _IDS_A_TICK + 1, best.update_id, EPOCH_MS + tick * TICK_MS, *changed)
+        first_id = before.update_id + self.ids_skipped + 1
+        update = DepthUpdate(first_id, best.update_id, best.event_ms, *changed, before.update_id, best.at_ms)
         return [update] if (best.bid, best.ask) == (before.bid, before.ask) else [best, update]
 
     def book(self) -> BookView:
         """As SymbolMarket.book."""
         bids, asks = moved(self._bids.items(), self._shift), moved(self._asks.items(), self._shift)
-        return BookView((self._tick + 1) * _IDS_A_TICK, bids, asks)
+        return BookView((self._tick + 1) * self.ids_a_tick, bids, asks, *self._times())
 
     def best(self) -> BookTicker:
         """As SymbolMarket.best."""
         tops = next(iter(self._bids.items())), next(iter(self._asks.items()))
         bid, ask = moved(tops, self._shift)
-        return BookTicker((self._tick + 1) * _IDS_A_TICK, bid, ask)
+        return BookTicker((self._tick + 1) * self.ids_a_tick, bid, ask, *self._times())
+
+    def _times(self) -> tuple[int, int]:
+        return (EPOCH_MS + self._tick * TICK_MS,) * 2
 
     def status(self, now_ms: int) -> dict[str, object]:  # noqa: ARG002  a generated market has no laps
         """As SymbolMarket.status."""

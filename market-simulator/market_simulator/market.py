@@ -38,22 +38,30 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class BookTicker:
-    """Best bid and ask at book update `update_id`."""
+    """Best bid and ask at book update `update_id`. `at_ms`, `event_ms`: `T` and `E`, which only futures send."""
 
     update_id: int
     bid: Level
     ask: Level
+    at_ms: int = 0
+    event_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DepthUpdate:
-    """Absolute quantities of the levels that changed in updates `first_id`..`last_id` (the wire's `U`..`u`)."""
+    """Absolute quantities of the levels that changed in updates `first_id`..`last_id` (the wire's `U`..`u`).
+
+    `previous_id` is the `last_id` of the update before (futures' `pu`): futures' ids are not contiguous, so it need not
+    be `first_id` - 1. `at_ms` is futures' `T`.
+    """
 
     first_id: int
     last_id: int
     event_ms: int
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
+    previous_id: int = 0
+    at_ms: int = 0
 
 
 Event = Trade | BookTicker | DepthUpdate
@@ -61,11 +69,13 @@ Event = Trade | BookTicker | DepthUpdate
 
 @dataclass(frozen=True, slots=True)
 class BookView:
-    """The book at one moment; bids descending, asks ascending."""
+    """The book at one moment; bids descending, asks ascending. Times are those of its last update."""
 
     last_update_id: int
     bids: Sequence[Level]
     asks: Sequence[Level]
+    at_ms: int = 0
+    event_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,24 +11,27 @@ from market_simulator.tape import DEPTH, TICKER, Tape
 
 
 class RecordedMarket(LiveMarket):
-    """One symbol's tape as a SymbolMarket. Position p is event p % n of lap p // n; lap 0 starts at EPOCH_MS."""
+    """One symbol's tape as a SymbolMarket. Position p is event p % n of lap p // n, in laps from the epoch on."""
 
     def __init__(self, info: SymbolInfo, tape: Tape) -> None:
-        self._source = RecordedTrades(tape, info.tick_size, EPOCH_MS)
+        self._epoch_ms = EPOCH_MS + tape.phase_ms
+        self._source = RecordedTrades(tape, info.tick_size, self._epoch_ms)
         super().__init__(info, self._source)
         self._tape = tape
         self._position = 0  # of the next event
         self._book = OrderBook()  # as on the tape; `_shift` is added when it is shown
         self._update_id = 0
+        self._updated = 0, 0  # the last update's T and E
         self._shift = 0
 
     def _position_at(self, at_ms: int) -> int:
-        lap, offset = divmod(at_ms - EPOCH_MS, self._tape.lap_ms)
+        lap, offset = divmod(at_ms - self._epoch_ms, self._tape.lap_ms)
         return lap * len(self._tape.events) + bisect_right(self._tape.events.emitted_ms, offset)
 
     def _segment_shift(self, lap: int, segment: int) -> int:
         laps, segment = divmod(segment, len(self._tape.depth))
-        return self._history.shift_at(EPOCH_MS + (lap + laps) * self._tape.lap_ms + self._tape.segment_ms[segment])
+        start_ms = self._epoch_ms + (lap + laps) * self._tape.lap_ms
+        return self._history.shift_at(start_ms + self._tape.segment_ms[segment])
 
     def _place(self, at_ms: int) -> None:
         tape = self._tape
@@ -43,6 +46,8 @@ class RecordedMarket(LiveMarket):
                 side.update(levels)
         self._book = OrderBook(*(side.items() for side in sides))
         self._update_id = tape.depth.last_ids[update] + lap * tape.id_span
+        start_ms = self._epoch_ms + lap * tape.lap_ms
+        self._updated = start_ms + tape.depth.at_ms[update], start_ms + tape.depth.event_ms[update]
         self._shift = self._segment_shift(lap, update)
 
     def _step(self, from_ms: int, to_ms: int) -> list[Event]:  # noqa: ARG002  the position says where from
@@ -58,7 +63,9 @@ class RecordedMarket(LiveMarket):
         if kind == TICKER:
             ticker = self._tape.tickers[number]
             bid, ask = moved((ticker.bid, ticker.ask), shift)
-            return BookTicker(ticker.update_id + lap * self._tape.id_span, bid, ask)
+            start_ms = self._epoch_ms + lap * self._tape.lap_ms
+            times = start_ms + ticker.at_ms, start_ms + ticker.event_ms
+            return BookTicker(ticker.update_id + lap * self._tape.id_span, bid, ask, *times)
         trade = self._source.trade(lap * len(self._tape.trades) + number)
         return replace(trade, price=trade.price + shift) if shift else trade
 
@@ -74,13 +81,16 @@ class RecordedMarket(LiveMarket):
             asks = moved_difference(before[1].items(), self._shift, self._book.asks.quantities.items(), shift)
             self._shift = shift
         self._update_id = update.last_id + ids
-        event_ms = EPOCH_MS + lap * self._tape.lap_ms + update.event_ms
-        return DepthUpdate(update.first_id + ids, self._update_id, event_ms, bids, asks)
+        start_ms = self._epoch_ms + lap * self._tape.lap_ms
+        at_ms, event_ms = self._updated = start_ms + update.at_ms, start_ms + update.event_ms
+        return DepthUpdate(
+            update.first_id + ids, self._update_id, event_ms, bids, asks, update.previous_id + ids, at_ms
+        )
 
     def book(self) -> BookView:
         """As SymbolMarket.book."""
         bids, asks = self._book.bids.descending(), self._book.asks.ascending()
-        return BookView(self._update_id, moved(bids, self._shift), moved(asks, self._shift))
+        return BookView(self._update_id, moved(bids, self._shift), moved(asks, self._shift), *self._updated)
 
     def best(self) -> BookTicker:
         """As SymbolMarket.best."""
@@ -88,16 +98,16 @@ class RecordedMarket(LiveMarket):
         if bid is None or ask is None:
             raise RuntimeError("the tape's book has an empty side, or advance was never called")
         (bid, ask) = moved((bid, ask), self._shift)
-        return BookTicker(self._update_id, bid, ask)
+        return BookTicker(self._update_id, bid, ask, *self._updated)
 
     def status(self, now_ms: int) -> dict[str, object]:
         """As SymbolMarket.status."""
-        lap = (now_ms - EPOCH_MS) // self._tape.lap_ms
+        lap = (now_ms - self._epoch_ms) // self._tape.lap_ms
         prices = self._tape.trades.prices
         return {
             "kind": self.info.kind,
             "lap": lap,
-            "next_seam_at": EPOCH_MS + (lap + 1) * self._tape.lap_ms,
+            "next_seam_at": self._epoch_ms + (lap + 1) * self._tape.lap_ms,
             "seam_jump_pct": round((prices[0] - prices[-1]) / prices[-1] * 100, 4),
             "note": "24h figures are of the loop",
         }

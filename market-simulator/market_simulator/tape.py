@@ -23,6 +23,7 @@ class DepthColumns:
 
     first_ids: "array[int]" = field(default_factory=column)
     last_ids: "array[int]" = field(default_factory=column)
+    at_ms: "array[int]" = field(default_factory=column)
     event_ms: "array[int]" = field(default_factory=column)
     bounds: "array[int]" = field(default_factory=lambda: array("q", [0]))
     prices: "array[int]" = field(default_factory=column)
@@ -41,6 +42,7 @@ class DepthColumns:
         offset = len(self.prices)
         self.first_ids += other.first_ids
         self.last_ids += other.last_ids
+        self.at_ms += other.at_ms
         self.event_ms += other.event_ms
         self.bounds.extend(offset + bound for bound in other.bounds[1:])
         self.prices += other.prices
@@ -48,8 +50,12 @@ class DepthColumns:
 
     def __getitem__(self, index: int) -> DepthUpdate:
         bids, asks = self.levels(index)
-        ids = self.first_ids[index], self.last_ids[index]
-        return DepthUpdate(*ids, self.event_ms[index], tuple(bids), tuple(asks))
+        first_id = self.first_ids[index]
+        previous_id = self.last_ids[index - 1] if index else first_id - 1  # the seam follows the lap before
+        return DepthUpdate(
+            first_id, self.last_ids[index], self.event_ms[index], tuple(bids), tuple(asks),
+            previous_id, self.at_ms[index],
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.last_ids)
@@ -64,6 +70,8 @@ class TickerColumns:
     bid_quantities: "array[int]" = field(default_factory=column)
     asks: "array[int]" = field(default_factory=column)
     ask_quantities: "array[int]" = field(default_factory=column)
+    at_ms: "array[int]" = field(default_factory=column)
+    event_ms: "array[int]" = field(default_factory=column)
 
     def append(self, ticker: BookTicker) -> None:
         self.update_ids.append(ticker.update_id)
@@ -71,10 +79,13 @@ class TickerColumns:
         self.bid_quantities.append(ticker.bid[1])
         self.asks.append(ticker.ask[0])
         self.ask_quantities.append(ticker.ask[1])
+        self.at_ms.append(ticker.at_ms)
+        self.event_ms.append(ticker.event_ms)
 
     def __getitem__(self, index: int) -> BookTicker:
         bid = self.bids[index], self.bid_quantities[index]
-        return BookTicker(self.update_ids[index], bid, (self.asks[index], self.ask_quantities[index]))
+        ask = self.asks[index], self.ask_quantities[index]
+        return BookTicker(self.update_ids[index], bid, ask, self.at_ms[index], self.event_ms[index])
 
     def __len__(self) -> int:
         return len(self.update_ids)
@@ -124,6 +135,7 @@ class Tape:
 
     `segments` names for each event the depth update that covers it; the number of updates stands for the next lap's
     seam. `segment_ms` is the earliest instant that shows anything of that update's segment; it never falls.
+    Lap 0 starts `phase_ms` after the epoch; `began_ns` is when the recorder saw the lap's start.
     """
 
     symbol: str
@@ -136,6 +148,8 @@ class Tape:
     events: EventColumns
     segments: "array[int]"
     segment_ms: "array[int]"
+    began_ns: int
+    phase_ms: int = 0
 
     @property
     def id_span(self) -> int:

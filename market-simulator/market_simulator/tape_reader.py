@@ -2,7 +2,8 @@
 
 A recording is a gzip file of lines `<local time in ns> <combined-stream frame>`, one of them a bare REST depth snapshot
 (tape/PROVENANCE.md). Its traps: the snapshot arrives after diff events and may lie inside one; bookTickers run ahead
-of the depth updates that cover them; the recorder's clock is behind the exchange's.
+of the depth updates that cover them, or on futures behind; the recorder's clock is behind the exchange's.
+Spot and USDT-M futures differ in little: futures' depth updates name the one before (`pu`), since their ids have gaps.
 """
 
 import gzip
@@ -13,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from market_simulator.market import BookTicker, Level
+from market_simulator.market import BookTicker, DepthUpdate, Level
 from market_simulator.order_book import OrderBook, difference
 from market_simulator.tape import (
     DEPTH,
@@ -35,15 +36,21 @@ class _Units(dict[str, int]):
     """Decimals of the wire in units of 1e-8, remembered: a recording repeats most of them."""
 
     def __missing__(self, text: str) -> int:
-        if text[-9:-8] != ".":  # spot pads every number to 8 decimals (binance-wire.md 2)
-            raise ValueError(f"not a decimal with 8 places: {text!r}")
-        self[text] = units = int(text[:-9] + text[-8:])
+        whole, _, places = text.partition(".")  # spot pads to 8 places, futures to the tick (binance-wire.md 2)
+        if not 0 < len(places) <= 8:
+            raise ValueError(f"not a decimal with 1 to 8 places: {text!r}")
+        self[text] = units = int(whole + places.ljust(8, "0"))
         return units
 
 
-def load_tape(path: Path) -> Tape:
-    """Parse one recording (0.3 s). Raises OSError, or ValueError for a file that is no whole recording; no retry."""
-    reader = _Reader()
+def load_tape(path: Path, beside: Tape | None = None) -> Tape:
+    """Parse one recording (spot 0.3 s, futures 1 s). Raises OSError, or ValueError for a file that is no whole
+    recording; no retry.
+
+    `beside`: a tape of the same recorder. This one then takes its lap length and keeps its distance in time, so that
+    the two markets stay side by side in every lap, as they were recorded.
+    """
+    reader = _Reader(beside)
     for local_ns, frame in _frames(path):
         reader.take(local_ns, frame)
     if not reader.symbol or not len(reader.depth):
@@ -61,8 +68,9 @@ def _frames(path: Path) -> Iterator[tuple[int, Payload]]:
 class _Reader:
     """Takes the frames in order; times stay absolute until `finish`, when the clocks' skew is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Tape | None) -> None:
         self.symbol = ""
+        self._beside = beside
         self.depth, self.trades, self.tickers = DepthColumns(), TradeColumns(), TickerColumns()
         self._events = EventColumns()
         self._units = _Units()
@@ -99,26 +107,30 @@ class _Reader:
 
     def _take_depth(self, emitted_ms: int, data: Payload) -> None:
         first_id, last_id = data["U"], data["u"]
+        predecessor = data.get("pu", first_id - 1)
         previous_id = self.depth.last_ids[-1] if len(self.depth) else self._start_id
         if last_id <= previous_id:
             return  # in the snapshot already
         bids, asks = self._levels(data["b"]), self._levels(data["a"])
         self._end.apply(bids, asks)
-        if first_id <= previous_id and not len(self.depth):
+        if predecessor < previous_id and not len(self.depth):
             self._start.apply(bids, asks)  # the event straddles the snapshot: the lap starts after it
             self._start_id = last_id
             return
-        if first_id != previous_id + 1:
+        if predecessor != previous_id:
             raise ValueError(f"depth update {first_id} does not follow {previous_id}")
         self._events.append(DEPTH, len(self.depth), emitted_ms)
-        self._append_depth(self.depth, (first_id, last_id, data["E"]), bids, asks)
+        at_ms = int(data.get("T", data["E"]))
+        update = DepthUpdate(first_id, last_id, data["E"], tuple(bids), tuple(asks), previous_id, at_ms)
+        self._append_depth(self.depth, update)
 
     @staticmethod
-    def _append_depth(depth: DepthColumns, head: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> None:
-        depth.first_ids.append(head[0])
-        depth.last_ids.append(head[1])
-        depth.event_ms.append(head[2])
-        for side in (bids, asks):
+    def _append_depth(depth: DepthColumns, update: DepthUpdate) -> None:
+        depth.first_ids.append(update.first_id)
+        depth.last_ids.append(update.last_id)
+        depth.at_ms.append(update.at_ms)
+        depth.event_ms.append(update.event_ms)
+        for side in (update.bids, update.asks):
             depth.prices.extend([price for price, _ in side])
             depth.quantities.extend([quantity for _, quantity in side])
             depth.bounds.append(len(depth.prices))
@@ -128,13 +140,15 @@ class _Reader:
             units = self._units
             bid, ask = (units[data["b"]], units[data["B"]]), (units[data["a"]], units[data["A"]])
             self._events.append(TICKER, len(self.tickers), emitted_ms)
-            self.tickers.append(BookTicker(data["u"], bid, ask))
+            self.tickers.append(BookTicker(data["u"], bid, ask, data.get("T", 0), data.get("E", 0)))
 
     def _take_trade(self, emitted_ms: int, data: Payload) -> None:
         trades = self.trades
         trades.first_id = trades.first_id or data["t"]
         if data["t"] != trades.first_id + len(trades):
             raise ValueError(f"trade {data['t']} does not follow {trades.first_id + len(trades) - 1}")
+        if data.get("X", "MARKET") != "MARKET":  # the wire sends MARKET for every trade of futures
+            raise ValueError(f"trade {data['t']} is none of the market's: {data['X']!r}")
         self._events.append(TRADE, len(trades), emitted_ms)
         trades.prices.append(self._units[data["p"]])
         trades.quantities.append(self._units[data["q"]])
@@ -145,25 +159,43 @@ class _Reader:
     def finish(self) -> Tape:
         """Put the seam before the events, turn absolute times into offsets, assign the segments."""
         depth, tickers, events = self._seam()
-        for times in (self.trades.at_ms, self.trades.event_ms, self.depth.event_ms):
+        for times in (self.trades.at_ms, self.trades.event_ms, self.depth.at_ms, self.depth.event_ms):
             times[:] = array("q", map(self._offset, times))
         depth.extend(self.depth)
         for kind, index, emitted_ms in self._covered_events():
             events.append(kind, index + (kind != TRADE), emitted_ms)
             if kind == TICKER:
-                tickers.append(self.tickers[index])
-        last_depth_ms = max(self._events.emitted_ms[i] for i, kind in enumerate(self._events.kinds) if kind == DEPTH)
-        lap_ms = max(events.emitted_ms[-1] + 1, last_depth_ms + _DEPTH_CADENCE_MS)
+                tickers.append(self._timed(self.tickers[index], emitted_ms))
+        lap_ms, phase_ms = self._lap(events)
         segments = _segments(depth, tickers, events)
         starts = _segment_starts(lap_ms, len(depth), self.trades, events, segments)
         bids, asks = self._start.bids.descending(), self._start.asks.ascending()
-        return Tape(self.symbol, lap_ms, bids, asks, depth, self.trades, tickers, events, segments, starts)
+        return Tape(
+            self.symbol, lap_ms, bids, asks, depth, self.trades, tickers, events, segments, starts,
+            self._start_ns, phase_ms,
+        )  # fmt: skip
+
+    def _timed(self, ticker: BookTicker, emitted_ms: int) -> BookTicker:
+        """With offsets for its times; spot's bookTickers have none of their own."""
+        times = (self._offset(ticker.at_ms), self._offset(ticker.event_ms)) if ticker.event_ms else (emitted_ms,) * 2
+        return BookTicker(ticker.update_id, ticker.bid, ticker.ask, *times)
+
+    def _lap(self, events: EventColumns) -> tuple[int, int]:
+        """Length and phase of the lap."""
+        last_depth_ms = max(self._events.emitted_ms[i] for i, kind in enumerate(self._events.kinds) if kind == DEPTH)
+        needed_ms = max(events.emitted_ms[-1] + 1, last_depth_ms + _DEPTH_CADENCE_MS)
+        if self._beside is None:
+            return needed_ms, 0
+        phase_ms = (self._start_ns - self._beside.began_ns) // 1_000_000
+        if needed_ms > self._beside.lap_ms or not 0 <= phase_ms < self._beside.lap_ms:
+            raise ValueError("the recording doesn't fit into a lap of the one beside it")
+        return self._beside.lap_ms, phase_ms
 
     def _seam(self) -> tuple[DepthColumns, TickerColumns, EventColumns]:
         depth, tickers, events = DepthColumns(), TickerColumns(), EventColumns()
         bids = difference(self._end.bids.quantities, self._start.bids.quantities)
         asks = difference(self._end.asks.quantities, self._start.asks.quantities)
-        self._append_depth(depth, (self._start_id, self._start_id, 0), list(bids), list(asks))
+        self._append_depth(depth, DepthUpdate(self._start_id, self._start_id, 0, bids, asks))
         events.append(DEPTH, 0, 0)
         best_bid, best_ask = self._start.best()
         if best_bid is None or best_ask is None:

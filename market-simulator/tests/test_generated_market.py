@@ -54,7 +54,7 @@ def test_the_bytes_are_those_of_every_machine() -> None:
     assert (bar.volume, bar.quote_volume, bar.trades) == (5231900000, 286638961300000000000, 174)
     events = events_of(market, 60)
     assert len(events) == 720
-    assert sha256(repr(events).encode()).hexdigest()[:16] == "de847c0c646b59f6"
+    assert sha256(repr(events).encode()).hexdigest()[:16] == "fcfbd5d63725272a"
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)

@@ -74,11 +74,14 @@ def test_a_seam_is_one_depth_update_and_one_bookticker_with_its_id(symbol: str) 
     update, ticker = market.advance(seam)[:2]
     assert isinstance(update, DepthUpdate)
     assert update.first_id == update.last_id == before.last_update_id + 1 == market.book().last_update_id
-    assert update.event_ms == seam
+    assert update.previous_id == before.last_update_id
+    assert update.event_ms == update.at_ms == seam
     book = OrderBook(before.bids, before.asks)
     book.apply(update.bids, update.asks)
     assert (book.bids.descending(), book.asks.ascending()) == (tape.start_bids, tape.start_asks)
-    assert ticker == BookTicker(update.last_id, *(level for level in book.best() if level))
+    bid, ask = market.best().bid, market.best().ask
+    assert (bid, ask) == book.best()
+    assert ticker == BookTicker(update.last_id, bid, ask, seam, seam)
 
 
 @every_tape
