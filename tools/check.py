@@ -34,7 +34,7 @@ def types() -> int:
 def test() -> int:
     """All three. pytest comes last, so that its summary, skipped tests included, closes the output."""
     prepare()
-    codes = [lint(), types(), _run("pytest", "-q")]
+    codes = [lint(), types(), _run("pytest", "-q", "-n", "auto", "--dist", "loadfile")]
     return 1 if any(codes) else 0
 
 
