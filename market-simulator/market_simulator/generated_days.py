@@ -4,6 +4,7 @@ Prices in ticks, volumes in steps: small integers, so that sums stay within 64 b
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from market_simulator.market import UNIT, SymbolInfo
 from market_simulator.random_bits import fraction, key, normal, word
@@ -40,6 +41,14 @@ class Day:
     low: int
     close: int
     volume: int
+
+
+class Days(Protocol):
+    """The days of one symbol; each opens where the one before closed."""
+
+    def day(self, number: int) -> Day:
+        """One day, counted from the epoch, from 0 on."""
+        ...
 
 
 class DayWalk:

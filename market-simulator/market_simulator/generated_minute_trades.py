@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from market_simulator.bars import Ints
 from market_simulator.generated_days import MINUTES
-from market_simulator.generated_minutes import Ints, Minutes, apportion
+from market_simulator.generated_minutes import Minutes, apportion
 from market_simulator.random_bits import key, normals, words
 
 MINUTE_MS = 60_000

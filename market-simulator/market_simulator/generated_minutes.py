@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from market_simulator.bars import Ints, product
 from market_simulator.generated_days import MINUTES, Day
 from market_simulator.random_bits import Floats, Words, fractions, key, normals, words
 
-Ints = NDArray[np.int64]
 _BLOCK_MINUTES = 30  # volatility within a day changes at each half hour
 
 
@@ -40,8 +39,8 @@ class Minutes:
 
     def quote(self) -> Ints:
         """Sum of price × quantity over a minute's trades, in ticks × steps."""
-        middle = (self.open + self.close) * self.pair_volume
-        total: Ints = middle + self.high * self.high_quantity + self.low * self.low_quantity
+        middle = product(self.open + self.close, self.pair_volume)
+        total: Ints = middle + product(self.high, self.high_quantity) + product(self.low, self.low_quantity)
         return total
 
     def buy_base(self) -> Ints:
@@ -51,7 +50,8 @@ class Minutes:
 
     def buy_quote(self) -> Ints:
         """What takers paid for it, in ticks × steps."""
-        paid: Ints = (self.open + self.close) * self.buy_pair_volume + self.high * self.high_quantity
+        middle = product(self.open + self.close, self.buy_pair_volume)
+        paid: Ints = middle + product(self.high, self.high_quantity)
         return paid
 
 

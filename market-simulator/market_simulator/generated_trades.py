@@ -1,16 +1,17 @@
 """The trades of a generated market as a TradeSource: days, minutes and single trades, each made when asked for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from cachetools import LRUCache
 
-from market_simulator.generated_days import MINUTES, Day, DayWalk, Profile
+from market_simulator.bars import Bar, Bars, Ints, cut, joined, stacked
+from market_simulator.generated_days import MINUTES, Days, DayWalk, Profile
 from market_simulator.generated_minute_trades import MINUTE_MS, MinuteTrades, TradeMaker
-from market_simulator.generated_minutes import Ints, MinuteMaker, Minutes
+from market_simulator.generated_minutes import MinuteMaker
 from market_simulator.market import SymbolInfo, Trade
-from market_simulator.trade_history import Bar, joined
+from market_simulator.minute_run import MinuteRun, minute_bars
 
 DAY_MS = MINUTES * MINUTE_MS
 TICK_MS = 100  # a depth update each tick; what it covers is shown after the tick before
@@ -20,39 +21,31 @@ _KEPT_DAYS, _KEPT_MINUTES = 3, 64  # 160 KB a day, 4 KB a minute; a 24 h window 
 _SPREAD_ROOM = 10  # ticks that the best bid may lie below the lowest trade
 
 
-@dataclass(frozen=True, slots=True)
-class _DayMinutes:
-    """One day's minutes with running sums from 0: `counts` in trades, the others as in `sums` of a range."""
-
-    minutes: Minutes
-    counts: Ints
-    sums: tuple[Ints, Ints, Ints, Ints]  # volume, quote, buy_base, buy_quote
-
-
 class GeneratedTrades:
     """Trade `number` is trade `number % n` of day `number // n`; every day has n trades."""
 
-    def __init__(self, info: SymbolInfo, profile: Profile, seed: int, epoch_ms: int) -> None:
+    def __init__(
+        self, info: SymbolInfo, profile: Profile, seed: int, epoch_ms: int,
+        days: Days | None = None, trade_seed: int | None = None,
+    ) -> None:  # fmt: skip
+        """`days`: others than the seed's own walk. `trade_seed`: for the trades within the minutes, if not `seed`."""
         self.first_id = _FIRST_ID
+        self.tick, self.step = info.tick_size, info.step_size
         self._info, self._epoch_ms = info, epoch_ms
         self._a_day = profile.trades_a_day
-        self._walk = DayWalk(info, profile, seed)
+        self._walk = days or DayWalk(info, profile, seed)
         self._minute_maker = MinuteMaker(seed, info.symbol, self._a_day)
-        self._trade_maker = TradeMaker(seed, info.symbol)
-        self._days: LRUCache[int, _DayMinutes] = LRUCache(_KEPT_DAYS)
+        self._trade_maker = TradeMaker(seed if trade_seed is None else trade_seed, info.symbol)
+        self._days: LRUCache[int, MinuteRun] = LRUCache(_KEPT_DAYS)
         self._minutes: LRUCache[tuple[int, int], MinuteTrades] = LRUCache(_KEPT_MINUTES)
-        self._whole_days: dict[int, list[Bar]] = {}  # by block: 32 bars of 0.5 KB
+        self._whole_days: dict[int, Bars] = {}  # by block: 32 rows, 2.5 KB
 
     def count_before(self, at_ms: int) -> int:
         """How many trades since the epoch have `at_ms` below this instant."""
         day, offset = divmod(at_ms - self._epoch_ms, DAY_MS)
         if day < 0:
             return 0
-        if not offset:
-            return day * self._a_day
-        minute, rest = divmod(offset, MINUTE_MS)
-        count = day * self._a_day + int(self._day(day).counts[minute])
-        return count + int(np.searchsorted(self._minute(day, minute).offsets_ms, rest)) if rest else count
+        return day * self._a_day + (self._day(day).count_before(offset) if offset else 0)
 
     def trades(self, first: int, last: int) -> list[Trade]:
         """Trades number `first` to `last` - 1."""
@@ -85,89 +78,96 @@ class GeneratedTrades:
 
     def bar(self, first: int, last: int) -> Bar:
         """The trades number `first` to `last` - 1 (at least one) in one bar."""
-        return joined(self._bars(first, last))
+        return joined(self._pieces(first, last)).scaled(self.tick, self.step)
 
-    def _bars(self, first: int, last: int) -> Iterator[Bar]:
+    def _pieces(self, first: int, last: int) -> Iterator[Bar]:
         """Parts of days at the ends, whole days between."""
-        while first < last:
-            day, index = divmod(first, self._a_day)
-            stop = min(last - day * self._a_day, self._a_day)
-            if index == 0 and stop == self._a_day:
-                yield self._whole_day(day)
-            else:
-                yield from self._within_day(day, index, stop)
-            first = day * self._a_day + stop
+        a_day = self._a_day
+        day, index = divmod(first, a_day)
+        if index:
+            stop = min(last - day * a_day, a_day)
+            yield self._day(day).bar(index, stop)
+            first, day = day * a_day + stop, day + 1
+        if (days := (last - first) // a_day) > 0:
+            yield self._whole(np.array([day]), np.array([day + days])).bar(0)
+            first, day = first + days * a_day, day + days
+        if first < last:
+            yield self._day(day).bar(0, last - first)
 
-    def _within_day(self, day: int, first: int, last: int) -> Iterator[Bar]:
-        """Trades [first, last) of one day: parts of minutes at the ends, whole minutes between."""
-        counts = self._day(day).counts
-        minute = int(np.searchsorted(counts, first, side="right")) - 1
-        if first > counts[minute]:
-            stop = min(last, int(counts[minute + 1]))
-            yield self._within_minute(day, minute, first - int(counts[minute]), stop - int(counts[minute]))
-            first, minute = stop, minute + 1
-        if first >= last:
-            return
-        end = int(np.searchsorted(counts, last, side="right")) - 1
-        if end > minute:
-            yield self._whole_minutes(day, minute, end)
-        if last > counts[end]:
-            yield self._within_minute(day, end, 0, last - int(counts[end]))
+    def _whole(self, first: Ints, last: Ints) -> Bars:
+        """The days from `first` to before `last` in one bar, for each pair."""
+        blocks = range(int(first[0]) // _BLOCK_DAYS, (int(last[-1]) - 1) // _BLOCK_DAYS + 1)
+        skipped = blocks[0] * _BLOCK_DAYS
+        return stacked([self.block(number) for number in blocks]).over(first - skipped, last - skipped)
 
-    def _within_minute(self, day: int, minute: int, first: int, last: int) -> Bar:
-        one, part = self._minute(day, minute), slice(first, last)
-        prices, sizes = one.prices[part], one.quantities[part]
-        bought = sizes * one.buys[part]
-        sums = (sizes.sum(), (prices * sizes).sum(), bought.sum(), (prices * bought).sum())
-        return self._units((prices[0], prices.max(), prices.min(), prices[-1]), sums)
+    def block(self, number: int) -> Bars:
+        """Days 32 × number and on, a row each; made once (some ms) and kept."""
+        if number not in self._whole_days:
+            minutes = self._bars_of(range(number * _BLOCK_DAYS, (number + 1) * _BLOCK_DAYS))
+            starts = np.arange(_BLOCK_DAYS) * MINUTES
+            self._whole_days[number] = minutes.over(starts, starts + MINUTES)
+        return self._whole_days[number]
 
-    def _whole_minutes(self, day: int, first: int, last: int) -> Bar:
-        one = self._day(day)
-        bars = one.minutes
-        high, low = bars.high[0, first:last].max(), bars.low[0, first:last].min()
-        sums = tuple(running[last] - running[first] for running in one.sums)
-        return self._units((bars.open[0, first], high, low, bars.close[0, last - 1]), sums)
+    def _bars_of(self, days: Sequence[int]) -> Bars:
+        """All minutes of these days."""
+        if all(day in self._days for day in days):
+            return stacked([self._days[day].bars for day in days])
+        return minute_bars(self._minute_maker.make([self._walk.day(day) for day in days]))
 
-    def _whole_day(self, number: int) -> Bar:
-        block, place = divmod(number, _BLOCK_DAYS)
-        if block not in self._whole_days:
-            days = [self._walk.day(block * _BLOCK_DAYS + day) for day in range(_BLOCK_DAYS)]
-            minutes = self._minute_maker.make(days)
-            columns = [of.sum(axis=1) for of in (minutes.quote(), minutes.buy_base(), minutes.buy_quote())]
-            sums = zip((day.volume for day in days), *(column.tolist() for column in columns), strict=True)
-            self._whole_days[block] = [
-                self._units((day.open, day.high, day.low, day.close), of_day)
-                for day, of_day in zip(days, sums, strict=True)
-            ]
-        return self._whole_days[block][place]
+    def bars(self, instants: Ints) -> Bars:
+        """As TradeSource.bars: from days where they are whole, else from minutes, at the ends from trades."""
+        offsets = np.maximum(instants - self._epoch_ms, 0)
+        cuts = cut(cut(offsets, MINUTE_MS), DAY_MS)
+        first, last = cuts[:-1], cuts[1:]
+        kinds = _kinds(first, last)
+        places, rows = list[Ints](), list[Bars]()
+        for kind, make in enumerate((self._whole_between, self._minutes_between, self._within_between)):
+            (at,) = np.nonzero(kinds == kind)
+            if len(at):
+                places.append(at)
+                rows.append(make(first[at], last[at]))
+        if len(rows) == 1 and len(cuts) == len(offsets):
+            return rows[0]
+        pieces = stacked(rows).placed(np.concatenate(places), len(first))
+        return pieces.grouped(np.searchsorted(offsets, first, side="right") - 1, len(offsets) - 1)
 
-    def _units(self, prices: Sequence[int], sums: Sequence[int]) -> Bar:
-        """Ticks and steps into units, as Python integers: a day's quote volume in 1e-16 passes 64 bits."""
-        tick, step = self._info.tick_size, self._info.step_size
-        opened, high, low, closed = (int(price) * tick for price in prices)
-        volume, quote, buy_base, buy_quote = map(int, sums)
-        return Bar(
-            opened, high, low, closed, volume * step, quote * tick * step, buy_base * step, buy_quote * tick * step
-        )
+    def _whole_between(self, first: Ints, last: Ints) -> Bars:
+        return self._whole(first // DAY_MS, last // DAY_MS)
+
+    def _minutes_between(self, first: Ints, last: Ints) -> Bars:
+        """Ranges of whole minutes, none of them across the edge of a day; 32 days at a time."""
+        days = first // DAY_MS
+        rows = []
+        for block in np.unique(days // _BLOCK_DAYS).tolist():
+            begin, end = np.searchsorted(days, (block * _BLOCK_DAYS, (block + 1) * _BLOCK_DAYS)).tolist()
+            needed, rank = np.unique(days[begin:end], return_inverse=True)
+            shift = rank * MINUTES - days[begin:end] * MINUTES
+            minutes = first[begin:end] // MINUTE_MS + shift, last[begin:end] // MINUTE_MS + shift
+            rows.append(self._bars_of(needed.tolist()).over(*minutes))
+        return stacked(rows)
+
+    def _within_between(self, first: Ints, last: Ints) -> Bars:
+        """Ranges within a minute."""
+        rows = []
+        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
+            day = begin // DAY_MS
+            offsets = np.array((begin, end)) - day * DAY_MS
+            rows.append(self._day(day).bars_between(offsets))
+        return stacked(rows)
 
     def _parts(self, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
         """The range minute by minute: day, minute, and the trades [begin, end) within it."""
         while first < last:
             day, index = divmod(first, self._a_day)
-            counts = self._day(day).counts
-            minute = int(np.searchsorted(counts, index, side="right")) - 1
-            begin, end = index - int(counts[minute]), int(counts[minute + 1] - counts[minute])
-            end = min(end, begin + last - first)
-            yield day, minute, begin, end
-            first += end - begin
+            stop = min(index + last - first, self._a_day)
+            for minute, begin, end in self._day(day).parts(index, stop):
+                yield day, minute, begin, end
+            first += stop - index
 
-    def _day(self, number: int) -> _DayMinutes:
+    def _day(self, number: int) -> MinuteRun:
         if number not in self._days:
-            day: Day = self._walk.day(number)
-            minutes = self._minute_maker.make([day])
-            columns = (minutes.volume, minutes.quote(), minutes.buy_base(), minutes.buy_quote())
-            volume, quote, buy_base, buy_quote = (running(column) for column in columns)
-            self._days[number] = _DayMinutes(minutes, running(minutes.count), (volume, quote, buy_base, buy_quote))
+            minutes = self._minute_maker.make([self._walk.day(number)])
+            self._days[number] = MinuteRun(minutes, partial(self._minute, number))
         return self._days[number]
 
     def _minute(self, day: int, minute: int) -> MinuteTrades:
@@ -176,9 +176,11 @@ class GeneratedTrades:
         return self._minutes[day, minute]
 
 
-def running(column: Ints) -> Ints:
-    """Sums of one day's values before each minute, and of all."""
-    return np.concatenate(([0], np.cumsum(column[0])))
+def _kinds(first: Ints, last: Ints) -> Ints:
+    """0: whole days, 1: whole minutes, 2: neither."""
+    kinds = np.where((first % MINUTE_MS == 0) & (last % MINUTE_MS == 0), 1, 2)
+    kinds[(first % DAY_MS == 0) & (last % DAY_MS == 0)] = 0
+    return kinds
 
 
 def segment_start(at_ms: int) -> int:

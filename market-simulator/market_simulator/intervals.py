@@ -3,6 +3,7 @@
 Moments are UTC milliseconds. `offset_ms` is the timeZone: bars are cut at local boundaries, timestamps stay UTC.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _SECOND = 1000
@@ -34,6 +35,18 @@ def later_open(open_ms: int, interval: str, bars: int = 1, offset_ms: int = 0) -
     if interval == "1M":
         return _month_start(_month_number(open_ms + offset_ms) + bars) - offset_ms
     return open_ms + bars * _length_ms(interval)
+
+
+def opens_between(first: int, last: int, interval: str, limit: int, offset_ms: int = 0) -> Sequence[int]:
+    """When the bars from the one that opens at `first` to the one that opens at `last` open, at most `limit` of them,
+    and when the next one does; nothing if there is no bar."""
+    if last < first or limit < 1:
+        return ()
+    if interval != "1M":
+        length = _length_ms(interval)
+        return range(first, min(last, first + (limit - 1) * length) + length + 1, length)
+    begin, end = _month_number(first + offset_ms), _month_number(last + offset_ms)
+    return [_month_start(number) - offset_ms for number in range(begin, min(end, begin + limit - 1) + 2)]
 
 
 def _length_ms(interval: str) -> int:

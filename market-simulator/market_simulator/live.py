@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from market_simulator.kline_table import KlineTable
 from market_simulator.market import BookTicker, BookView, Event, Kline, Level, Repricing, SymbolInfo, Trade, Window
 from market_simulator.order_book import difference
 from market_simulator.trade_history import TradeHistory, TradeSource
@@ -85,6 +86,21 @@ class LiveMarket:
         offset_ms: int = 0,
     ) -> list[Kline]:
         """As SymbolMarket.klines. Raises ValueError for an unknown interval."""
+        return self.klines_table(
+            now_ms, interval, limit=limit, start_ms=start_ms, end_ms=end_ms, offset_ms=offset_ms
+        ).klines()
+
+    def klines_table(
+        self,
+        now_ms: int,
+        interval: str,
+        *,
+        limit: int,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        offset_ms: int = 0,
+    ) -> KlineTable:
+        """As SymbolMarket.klines_table. Raises ValueError for an unknown interval."""
         return self._history.klines(
             now_ms, interval, limit=limit, start_ms=start_ms, end_ms=end_ms, offset_ms=offset_ms
         )

@@ -4,13 +4,14 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
+from market_simulator.bars import Bar, Bars, Ints, joined, product, running
 from market_simulator.market import Trade
-from market_simulator.tape import TRADE, Tape
-from market_simulator.trade_history import Bar, joined
+from market_simulator.tape import TRADE, Tape, TradeColumns
 
 
 class _Extremes:
@@ -25,12 +26,43 @@ class _Extremes:
             self._lowest.append(np.minimum(self._lowest[-1][:-width], self._lowest[-1][width:]))
             width *= 2
 
+    def of_each(self, first: Ints, last: Ints) -> tuple[Ints, Ints]:
+        """The same for many ranges."""
+        rows = np.frexp(last - first)[1] - 1
+        high, low = np.empty_like(first), np.empty_like(first)
+        for row in np.unique(rows).tolist():
+            at = rows == row
+            one, other = first[at], last[at] - (1 << row)
+            high[at] = np.maximum(self._highest[row][one], self._highest[row][other])
+            low[at] = np.minimum(self._lowest[row][one], self._lowest[row][other])
+        return high, low
+
     def of(self, first: int, last: int) -> tuple[int, int]:
         row = (last - first).bit_length() - 1
         other = last - (1 << row)
         high: NDArray[np.int64] = self._highest[row]
         low: NDArray[np.int64] = self._lowest[row]
         return max(int(high[first]), int(high[other])), min(int(low[first]), int(low[other]))
+
+
+class _Columns:
+    """A lap's trades in ticks and steps, for many ranges at once."""
+
+    def __init__(self, trades: TradeColumns, tick: int, step: int) -> None:
+        self.at_ms = np.array(trades.at_ms, dtype=np.int64)
+        self.prices = np.array(trades.prices, dtype=np.int64) // tick
+        volume = np.array(trades.quantities, dtype=np.int64) // step
+        bought = np.frombuffer(bytes(trades.buyer_is_maker), dtype=np.bool_) == 0
+        quote = product(self.prices, volume)
+        self.sums = [running(column) for column in (volume, quote, volume * bought, quote * bought)]
+        self.highest, self.lowest = (
+            (of.accumulate(self.prices), of.accumulate(self.prices[::-1])[::-1]) for of in (np.maximum, np.minimum)
+        )  # of the lap up to a trade, and from it on
+
+    def count_before(self, laps: Ints, offsets: Ints) -> Ints:
+        """How many trades of all laps lie before each offset within its lap."""
+        counts: Ints = np.maximum(laps * len(self.prices) + np.searchsorted(self.at_ms, offsets), 0)
+        return counts
 
 
 class RecordedTrades:
@@ -52,6 +84,8 @@ class RecordedTrades:
                 [quote * buy for quote, buy in zip(quotes, bought, strict=True)],
             )
         ]
+        self.tick, self.step = gcd(tick_size, *prices), gcd(*quantities)
+        self._columns = _Columns(tape.trades, self.tick, self.step)
         self._extremes = _Extremes(prices)
         self._instants = self._segment_instants()
         self._lowest_shift = tick_size - min(min(prices), min(tape.tickers.bids))
@@ -95,6 +129,29 @@ class RecordedTrades:
     def bar(self, first: int, last: int) -> Bar:
         """The trades number `first` to `last` - 1 (at least one) in one bar."""
         return joined(self._bars(first, last))
+
+    def bars(self, instants: Ints) -> Bars:
+        """As TradeSource.bars."""
+        laps, offsets = np.divmod(instants - self._epoch_ms, self._tape.lap_ms)
+        numbers = self._columns.count_before(laps, offsets)
+        traded = np.flatnonzero(numbers[1:] > numbers[:-1])
+        bars = self._between(numbers[traded], numbers[traded + 1])
+        return bars if len(traded) == len(instants) - 1 else bars.placed(traded, len(instants) - 1)
+
+    def _between(self, first: Ints, last: Ints) -> Bars:
+        """The trades from number `first` to before `last` in one bar, for each pair."""
+        columns, count = self._columns, len(self._trades)
+        (lap, begin), (end_lap, end) = np.divmod(first, count), np.divmod(last - 1, count)
+        laps = end_lap - lap
+        (so_far, onwards), (low_so_far, low_onwards) = columns.highest, columns.lowest
+        high = np.maximum(onwards[begin], so_far[end])
+        low = np.minimum(low_onwards[begin], low_so_far[end])
+        high[laps > 1], low[laps > 1] = so_far[-1], low_so_far[-1]
+        one = laps == 0
+        high[one], low[one] = (of // self.tick for of in self._extremes.of_each(begin[one], end[one] + 1))
+        sums = (of[end + 1] - of[begin] + laps * of[-1] for of in columns.sums)
+        prices = columns.prices
+        return Bars(last - first, prices[begin], high, low, prices[end], *sums)
 
     def _bars(self, first: int, last: int) -> Iterator[Bar]:
         """At most three: the end of one lap, whole laps, the start of another."""

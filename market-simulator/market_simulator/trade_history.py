@@ -9,55 +9,25 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from market_simulator.intervals import later_open, open_time
+import numpy as np
+
+from market_simulator.bars import Bar, Bars, Ints, empty_bars, joined
+from market_simulator.intervals import later_open, open_time, opens_between
+from market_simulator.kline_table import KlineTable
 from market_simulator.market import Kline, Repricing, Trade, Window
 from market_simulator.repricing import Repricings
 
 _SLACK_MS = 5_000  # a trade's shift is looked up at most this far from the trade's own time
 
 
-class Bar(NamedTuple):
-    """A range of trades in one. Prices and volumes in units of 1e-8, quotes in units of 1e-16."""
-
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int
-    quote: int
-    buy_base: int
-    buy_quote: int
-
-    def moved(self, shift: int) -> "Bar":
-        """The same trades with `shift` added to each price."""
-        return Bar(
-            self.open + shift, self.high + shift, self.low + shift, self.close + shift,
-            self.volume, self.quote + shift * self.volume, self.buy_base, self.buy_quote + shift * self.buy_base,
-        )
-
-    def then(self, later: "Bar") -> "Bar":
-        """This range and the one after it."""
-        return Bar(
-            self.open, max(self.high, later.high), min(self.low, later.low), later.close,
-            self.volume + later.volume, self.quote + later.quote,
-            self.buy_base + later.buy_base, self.buy_quote + later.buy_quote,
-        )
-
-
-def joined(bars: Iterator[Bar]) -> Bar:
-    """Consecutive ranges as one; at least one."""
-    total = next(bars)
-    for bar in bars:
-        total = total.then(bar)
-    return total
-
-
 class TradeSource(Protocol):
-    """An endless series of trades, numbered from 0 at the epoch."""
+    """An endless series of trades, numbered from 0 at the epoch. Prices are whole `tick`s, quantities whole `step`s."""
 
     first_id: int
+    tick: int
+    step: int
 
     def count_before(self, at_ms: int) -> int:
         """How many trades have `at_ms` below this instant."""
@@ -69,6 +39,13 @@ class TradeSource(Protocol):
 
     def bar(self, first: int, last: int) -> Bar:
         """The trades number `first` to `last` - 1 (at least one) in one bar."""
+        ...
+
+    def bars(self, instants: Ints) -> Bars:
+        """One bar per consecutive pair of instants (two or more, rising): the trades from one to before the other.
+
+        What lies before the epoch holds nothing. In ticks and steps; `count` 0: no trade.
+        """
         ...
 
     def shift_instants(self, first: int, last: int) -> Sequence[int]:
@@ -198,7 +175,7 @@ class TradeHistory:
 
     def klines(
         self, now_ms: int, interval: str, *, limit: int, start_ms: int | None, end_ms: int | None, offset_ms: int
-    ) -> list[Kline]:
+    ) -> KlineTable:
         """As SymbolMarket.klines; the oldest bar is the one that holds the epoch."""
         oldest = open_time(self._epoch_ms, interval, offset_ms)
         newest = open_time(now_ms if end_ms is None else min(end_ms, now_ms), interval, offset_ms)
@@ -208,15 +185,42 @@ class TradeHistory:
             opened = max(oldest, open_time(start_ms, interval, offset_ms))
             if opened < start_ms:
                 opened = later_open(opened, interval, 1, offset_ms)
-        klines: list[Kline] = []
-        first = self._source.count_before(opened)
-        visible = self._source.count_before(now_ms + 1)
-        while opened <= newest and len(klines) < limit:
-            following = later_open(opened, interval, 1, offset_ms)
-            last = min(self._source.count_before(following), visible)
-            klines.append(self._kline(opened, following, first, last))
-            opened, first = following, last
-        return klines
+        edges = opens_between(opened, newest, interval, limit, offset_ms)
+        return self._table(np.array(edges, dtype=np.int64), now_ms)
+
+    def _table(self, edges: Ints, now_ms: int) -> KlineTable:
+        """The bars between consecutive edges, up to `now_ms`."""
+        source = self._source
+        if not len(edges):
+            return KlineTable(edges, edges, edges, empty_bars(0), source.tick, source.step)
+        instants = edges.copy()
+        instants[-1] = min(instants[-1], now_ms + 1)
+        bars = source.bars(instants)
+        first = source.count_before(int(edges[0])) + np.cumsum(bars.count) - bars.count
+        self._move(bars, first)
+        self._fill(bars, int(first[0]))
+        first_ids = np.where(bars.count > 0, source.first_id + first, -1)
+        return KlineTable(edges[:-1], edges[1:] - 1, first_ids, bars, source.tick, source.step)
+
+    def _move(self, bars: Bars, first: Ints) -> None:
+        """Reprice the bars that hold trades of a zone."""
+        steps = self._source.tick, self._source.step
+        for zone in self._zones:
+            touched = (first < zone.bounds[-1]) & (first + bars.count > zone.bounds[0]) & (bars.count > 0)
+            for row in np.flatnonzero(touched).tolist():
+                begin = int(first[row])
+                bars.put(row, self._bar(begin, begin + int(bars.count[row])).in_steps(*steps))
+
+    def _fill(self, bars: Bars, first: int) -> None:
+        """Give bars without a trade the price before them."""
+        traded = bars.count > 0
+        if traded.all():
+            return
+        latest = np.maximum.accumulate(np.where(traded, np.arange(len(bars)), -1))
+        before = self._price_before(first) // self._source.tick
+        prices = np.where(latest < 0, before, bars.close[latest])[~traded]
+        for column in (bars.open, bars.high, bars.low, bars.close):
+            column[~traded] = prices
 
     def kline_at(self, now_ms: int, interval: str, offset_ms: int) -> Kline:
         """As SymbolMarket.kline_at."""
