@@ -3,8 +3,10 @@
 Moments are UTC milliseconds. `offset_ms` is the timeZone: bars are cut at local boundaries, timestamps stay UTC.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 _SECOND = 1000
 _MINUTE = 60 * _SECOND
@@ -37,16 +39,17 @@ def later_open(open_ms: int, interval: str, bars: int = 1, offset_ms: int = 0) -
     return open_ms + bars * _length_ms(interval)
 
 
-def opens_between(first: int, last: int, interval: str, limit: int, offset_ms: int = 0) -> Sequence[int]:
+def opens_between(first: int, last: int, interval: str, limit: int, offset_ms: int = 0) -> NDArray[np.int64]:
     """When the bars from the one that opens at `first` to the one that opens at `last` open, at most `limit` of them,
-    and when the next one does; nothing if there is no bar."""
+    and when the next one does; empty if there is no bar."""
     if last < first or limit < 1:
-        return ()
+        return np.empty(0, dtype=np.int64)
     if interval != "1M":
         length = _length_ms(interval)
-        return range(first, min(last, first + (limit - 1) * length) + length + 1, length)
+        return np.arange(first, min(last, first + (limit - 1) * length) + length + 1, length, dtype=np.int64)
     begin, end = _month_number(first + offset_ms), _month_number(last + offset_ms)
-    return [_month_start(number) - offset_ms for number in range(begin, min(end, begin + limit - 1) + 2)]
+    months = range(begin, min(end, begin + limit - 1) + 2)
+    return np.array([_month_start(number) - offset_ms for number in months], dtype=np.int64)
 
 
 def _length_ms(interval: str) -> int:

@@ -185,8 +185,7 @@ class TradeHistory:
             opened = max(oldest, open_time(start_ms, interval, offset_ms))
             if opened < start_ms:
                 opened = later_open(opened, interval, 1, offset_ms)
-        edges = opens_between(opened, newest, interval, limit, offset_ms)
-        return self._table(np.array(edges, dtype=np.int64), now_ms)
+        return self._table(opens_between(opened, newest, interval, limit, offset_ms), now_ms)
 
     def _table(self, edges: Ints, now_ms: int) -> KlineTable:
         """The bars between consecutive edges, up to `now_ms`."""
