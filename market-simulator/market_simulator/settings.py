@@ -37,6 +37,7 @@ class SimulatorSettings(Settings):
     )
     SIM_SPEED: float = Field(1.0, gt=0, le=100, description="simulated seconds per real second")
     SIM_LIMITS: bool = Field(True, description="false: no weights, message rates and connection limits")
+    SIM_SESSIONS: int = Field(20, ge=0, le=1000, description="private markets open at a time")
     SIM_WS_ERRORS: Literal["flat", "nested"] = Field(
         "flat", description="shape of command errors: flat as documented, nested as some clients have seen"
     )

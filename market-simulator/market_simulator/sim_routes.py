@@ -1,11 +1,13 @@
-"""/sim/*: the scenarios and the ground truth, in the contract's own shape (core-api.md)."""
+"""/sim/*: the scenarios and the ground truth of the service's own market and, below /s/<id>, of a session's; in the
+contract's own shape (core-api.md)."""
 
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field
 
-from market_simulator.scenarios.director import Director
+from market_simulator.sessions import PREFIX
+from market_simulator.venue import Venue
 from shared.service import Service
 from shared.web.models import Answer, Body
 
@@ -34,25 +36,33 @@ class ListAnswer(Answer):
     data: list[dict[str, Any]]
 
 
-def add_sim_routes(service: Service, director: Director, status: Callable[[], dict[str, Any]]) -> None:
-    """Register them. `status` makes the part of /sim/status that isn't the scenarios'."""
+def add_sim_routes(service: Service, find: Callable[[str], Venue]) -> None:
+    """Register them. `find`: a session's venue, or NotFound; "" the root's."""
+    _add(service, find, "", "")
+    _add(service, find, f"{PREFIX}<session_id>", " of a session")
 
-    @service.route("GET", "/sim/scenarios", summary="The scenarios and their parameters", answer=ListAnswer)
-    def scenarios() -> dict[str, Any]:
-        return {"data": [entry.document() for entry in director.menu.values()]}
+
+def _add(service: Service, find: Callable[[str], Venue], base: str, whose: str) -> None:
+    @service.route("GET", f"{base}/sim/scenarios", summary="The scenarios and their parameters", answer=ListAnswer)
+    def scenarios(session_id: str = "") -> dict[str, Any]:
+        return {"data": [entry.document() for entry in find(session_id).director.menu.values()]}
 
     @service.route(
-        "POST", "/sim/scenario", summary="Begin a scenario", body=ScenarioBody, answer=DataAnswer, errors=(409,)
-    )
-    def begin(body: ScenarioBody) -> dict[str, Any]:
+        "POST", f"{base}/sim/scenario", summary=f"Begin a scenario{whose}", body=ScenarioBody, answer=DataAnswer,
+        errors=(409,),
+    )  # fmt: skip
+    def begin(body: ScenarioBody, session_id: str = "") -> dict[str, Any]:
+        director = find(session_id).director
         return {"data": director.begin(body.name, body.symbol, body.duration_s, body.params, body.seed)}
 
     @service.route(
-        "DELETE", "/sim/scenario/<scenario_id>", summary="End a scenario", answer=DataAnswer, errors=(404,)
-    )
-    def end(scenario_id: str) -> dict[str, Any]:
-        return {"data": director.end(scenario_id)}
+        "DELETE", f"{base}/sim/scenario/<scenario_id>", summary=f"End a scenario{whose}", answer=DataAnswer,
+    )  # fmt: skip
+    def end(scenario_id: str, session_id: str = "") -> dict[str, Any]:
+        return {"data": find(session_id).director.end(scenario_id)}
 
-    @service.route("GET", "/sim/status", summary="Ground truth: the market, and every lie told", answer=DataAnswer)
-    def sim_status() -> dict[str, Any]:
-        return {"data": {**status(), "scenarios": director.documents()}}
+    @service.route(
+        "GET", f"{base}/sim/status", summary=f"Ground truth{whose}: the market, and every lie told", answer=DataAnswer
+    )
+    def sim_status(session_id: str = "") -> dict[str, Any]:
+        return {"data": find(session_id).status()}

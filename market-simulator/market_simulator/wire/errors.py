@@ -43,6 +43,11 @@ def unsupported(status: int = 404) -> ExchangeError:
     return ExchangeError(-1020, "This operation is not supported.", status)
 
 
+def unknown_session() -> ExchangeError:
+    """No error of the exchange's: the first part of a session's base URL leads nowhere."""
+    return ExchangeError(-1020, "No such session is open.", 404)
+
+
 def illegal(name: str, legal: str) -> ExchangeError:
     return ExchangeError(-1100, ILLEGAL.format(name, legal))
 

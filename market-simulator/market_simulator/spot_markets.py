@@ -1,0 +1,38 @@
+"""The spot markets of a venue. Tapes are read once, and all markets on one share it and its sums."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from market_simulator.generated import GeneratedMarket
+from market_simulator.market import SymbolInfo, SymbolMarket
+from market_simulator.recorded import RecordedMarket
+from market_simulator.symbols import GENERATED, RECORDED
+from market_simulator.tape import Tape
+from market_simulator.tape_reader import load_tape
+
+LISTED = (*(info.symbol for info in RECORDED), *(info.symbol for info, _ in GENERATED))
+
+
+class SpotMarkets:
+    """Makes them. `folder` holds the tapes; reading takes about half a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self._recorded: dict[str, tuple[SymbolInfo, Tape]] = {}
+        for info in RECORDED:
+            tape = load_tape(folder / f"binance-spot-{info.symbol.lower()}_20240808.txt.gz")
+            self._recorded[info.symbol] = (info, tape)
+
+    @property
+    def tapes(self) -> dict[str, Tape]:
+        """By symbol."""
+        return {symbol: tape for symbol, (_, tape) in self._recorded.items()}
+
+    def make(self, seed: int, symbols: Collection[str] = LISTED) -> dict[str, SymbolMarket]:
+        """A fresh market for each of these symbols, in the exchange's order."""
+        recorded = {
+            symbol: RecordedMarket(*parts) for symbol, parts in self._recorded.items() if symbol in symbols
+        }
+        generated = {
+            info.symbol: GeneratedMarket(info, profile, seed) for info, profile in GENERATED if info.symbol in symbols
+        }
+        return {**recorded, **generated}

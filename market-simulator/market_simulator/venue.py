@@ -1,0 +1,69 @@
+"""A market with all that stands around it: its clock, its wire, its lies, its limits. One is the service's own, and
+each session has one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gevent
+
+from market_simulator.market import SymbolMarket
+from market_simulator.scenarios.director import Director
+from market_simulator.sim_clock import SimClock
+from market_simulator.wire.faults import Faults
+from market_simulator.wire.hub import Hub
+from market_simulator.wire.limits import WeightLimit
+from market_simulator.wire.lobby import GOING_AWAY, Lobby
+from market_simulator.wire.rest import Rest
+from shared.clock import to_iso
+
+DIRECTOR_S = 0.05
+
+
+@dataclass(slots=True)
+class Venue:
+    """What the service's paths lead to. `limit` None: no weights are counted. `note` says what its figures are of."""
+
+    clock: SimClock
+    markets: Mapping[str, SymbolMarket]
+    faults: Faults
+    hub: Hub
+    lobby: Lobby
+    rest: Rest
+    director: Director
+    limit: WeightLimit | None
+    seed: int
+    note: str
+    _greenlets: list[gevent.Greenlet] = field(default_factory=list)
+
+    def start(self, on_bug: Callable[[Exception], None]) -> None:
+        """Begin to run. `on_bug` hears what the pump met and survived."""
+        jobs = (lambda: self.hub.run(on_bug), self.lobby.watch, self._watch_scenarios)
+        self._greenlets = [gevent.spawn(job) for job in jobs]
+
+    def stop(self) -> None:
+        """End its sockets and whatever runs."""
+        gevent.killall(self._greenlets)
+        for session in list(self.lobby.connections):
+            session.outbox.end(GOING_AWAY, "the market has ended")
+
+    def _watch_scenarios(self) -> None:
+        while True:
+            gevent.sleep(DIRECTOR_S)
+            self.director.end_expired()
+
+    def status(self) -> dict[str, Any]:
+        """The ground truth: the market, who listens, every lie told."""
+        now_ms = self.clock.now_ms()
+        return {
+            "now_ms": now_ms,
+            "speed": self.clock.speed,
+            "start": to_iso(self.clock.start),
+            "seed": self.seed,
+            "limits": self.limit is not None,
+            "note": self.note,
+            "sockets": len(self.lobby.connections),
+            "symbols": {symbol: market.status(now_ms) for symbol, market in self.markets.items()},
+            "channels": self.hub.listening(),
+            "scenarios": self.director.documents(),
+        }
