@@ -12,6 +12,8 @@ from market_simulator.market import Repricing
 
 _STEP_MS = 250
 _FALL_PART = 0.25  # a crash falls in the first quarter of its time and spends the rest on the way back
+_PUMP_PART, _DUMP_PART = 0.6, 0.1  # a pump climbs, is sold off, and what is left of it fades
+_LEFT_AFTER_DUMP = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,43 @@ def _depth_at(step: int, bottom: int, count: int, depth: int, random: Random) ->
     if step == bottom:
         return depth
     return int(depth * ((count - step) / (count - bottom)) ** 2 * jitter)
+
+
+def pump(start_ms: int, duration_ms: int, height: int, tick_size: int, seed: int) -> PricePath:
+    """Prices climb by `height` ticks, faster and faster, are dumped by four fifths and fade back to exactly 0.
+
+    `tick_size` in units of 1e-8. Raises ValueError unless `height` ≥ 1 and `duration_ms` ≥ 5000.
+    """
+    if height < 1 or duration_ms < 20 * _STEP_MS:
+        raise ValueError("a pump needs a height of at least 1 tick and 5000 ms")
+    random = Random(seed)
+    count = duration_ms // _STEP_MS
+    top, bottom = int(count * _PUMP_PART), int(count * (_PUMP_PART + _DUMP_PART))
+    ticks = [_height_at(step, top, bottom, count, height, random) for step in range(count)]
+    starts = tuple(start_ms + step * _STEP_MS for step in range(count))
+    return PricePath(start_ms, start_ms + duration_ms, starts, tuple(tick * tick_size for tick in ticks))
+
+
+def _height_at(step: int, top: int, bottom: int, count: int, height: int, random: Random) -> int:
+    """Ticks above the undisturbed price."""
+    jitter = random.uniform(0.92, 1.0)  # drawn at each step, so that the path is one function of the seed
+    if step < top:
+        return int(height * ((step + 1) / (top + 1)) ** 2 * jitter)
+    if step == top:
+        return height
+    if step < bottom:
+        return int(height * (1 - (1 - _LEFT_AFTER_DUMP) * (step - top) / (bottom - top)))
+    return int(height * _LEFT_AFTER_DUMP * (count - step) / (count - bottom) * jitter)
+
+
+def gap(start_ms: int, duration_ms: int, size: int, tick_size: int) -> PricePath:
+    """Prices jump by `size` ticks (negative: down) at once, stay there, and jump back at the end. Takes no seed.
+
+    `tick_size` in units of 1e-8. Raises ValueError for a size of 0 or no duration.
+    """
+    if size == 0 or duration_ms < 1:
+        raise ValueError("a gap needs a size of at least 1 tick and 1 ms")
+    return PricePath(start_ms, start_ms + duration_ms, (start_ms,), (size * tick_size,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_simulator.repricing import Cancelled, Repricings, flash_crash
+from market_simulator.repricing import Cancelled, Repricings, flash_crash, gap, pump
 
 TICK = 1_000_000
 
@@ -18,6 +18,36 @@ def test_a_flash_crash_falls_to_its_depth_and_recovers_to_exactly_nothing(durati
     assert all(shift % TICK == 0 for shift in path)
     assert path.index(min(path)) <= len(path) // 3 + 4, "it falls fast"
     assert crash.shift(4_999) == crash.shift(5_000 + duration) == crash.shift(10**15) == 0
+
+
+@given(st.integers(5_000, 600_000), st.integers(1, 100_000), st.integers(0, 2**32))
+def test_a_pump_climbs_to_its_height_is_dumped_and_leaves_nothing(duration: int, height: int, seed: int) -> None:
+    path = pump(5_000, duration, height, TICK, seed)
+    shifts = [path.shift(at_ms) for at_ms in range(5_000, 5_000 + duration, 125)]
+    top = shifts.index(max(shifts))
+    assert shifts[top] == height * TICK
+    assert min(shifts) >= 0
+    assert all(shift % TICK == 0 for shift in shifts)
+    assert 0.4 < top / len(shifts) < 0.65, "it climbs slowly"
+    assert max(shifts[int(len(shifts) * 0.8) :]) <= height * TICK * 0.25, "it falls fast"
+    assert path.shift(4_999) == path.shift(5_000 + duration) == 0
+    assert pump(5_000, duration, height, TICK, seed) == path
+
+
+@given(st.integers(1, 600_000), st.integers(-(10**6), 10**6).filter(bool))
+def test_a_gap_is_there_at_once_and_stays_until_its_end(duration: int, size: int) -> None:
+    path = gap(5_000, duration, size, TICK)
+    assert path.shift(5_000) == path.shift(5_000 + duration - 1) == size * TICK
+    assert path.shift(4_999) == path.shift(5_000 + duration) == 0
+
+
+def test_a_pump_or_gap_of_nothing_is_refused() -> None:
+    for length, height in ((4_999, 5), (60_000, 0)):
+        with pytest.raises(ValueError, match="pump needs"):
+            pump(0, length, height, TICK, 1)
+    for length, size in ((10, 0), (0, 5)):
+        with pytest.raises(ValueError, match="gap needs"):
+            gap(0, length, size, TICK)
 
 
 def test_the_same_seed_gives_the_same_crash() -> None:
