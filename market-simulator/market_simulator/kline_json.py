@@ -49,7 +49,7 @@ def _decimal(values: Ints, unit: int, one: int) -> tuple[Ints, Ints]:
     common = gcd(unit, one)
     unit, one = unit // common, one // common
     rest_factor = 10**_PLACES // gcd(10**_PLACES, one)
-    if max(float(values.max(initial=0)) * unit, float(one) * unit * rest_factor) >= _WIDEST:
+    if max(float(values.max(initial=1)) * unit, float(one) * rest_factor) >= _WIDEST:
         values = values.astype(object)
     whole, rest = values * unit // one, values * unit % one
     places = rest * rest_factor // (one * rest_factor // 10**_PLACES)
