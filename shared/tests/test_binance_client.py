@@ -178,6 +178,18 @@ def test_the_exchanges_count_is_believed_and_its_minute_awaited(exchange: Exchan
     assert len(exchange.asked) == 3
 
 
+def test_only_symbols_that_trade_are_listed_as_trading(exchange: Exchange) -> None:
+    entries = [{"symbol": "BTCUSDT", "status": "TRADING", "filters": []}, {"symbol": "OLDUSDT", "status": "BREAK"}]
+    exchange.replies = [(200, {}, json.dumps({"symbols": entries}).encode())]
+    assert exchange.client.trading_symbols() == {"BTCUSDT"}
+
+
+def test_a_list_of_symbols_that_is_none_is_unavailable(exchange: Exchange) -> None:
+    exchange.replies = [(200, {}, b'{"symbols": 7}')]
+    with pytest.raises(Unavailable, match="list of symbols"):
+        exchange.client.trading_symbols()
+
+
 def test_limits_that_exchange_info_names_are_kept(exchange: Exchange) -> None:
     limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 100}
     raw = {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 7}

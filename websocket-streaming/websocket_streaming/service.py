@@ -24,7 +24,7 @@ from websocket_streaming.symbol_list import SymbolList
 from websocket_streaming.topics import PRICE, SPOT, Topic
 from websocket_streaming.venue import Venue, choose_venue
 
-READY_WITHIN_S = 5.0  # by then it takes traffic with the upstream away too, saying so
+READY_WITHIN_S = 5.0  # ready with the default prices held; by then without them too (upstream away), saying so
 
 
 def build(settings: StreamingSettings | None = None, *, clock: Clock | None = None) -> Service:
@@ -56,6 +56,8 @@ def build(settings: StreamingSettings | None = None, *, clock: Clock | None = No
         service, channel, fanout, max_clients=settings.MAX_CLIENTS, max_event_bytes=settings.MAX_EVENT_BYTES
     )
     _report(service, channel, fanout, cache)
+    held = [Symbol(SPOT, name) for name in settings.default_symbols]
+    service.ready_when(lambda: service.health.uptime_s > READY_WITHIN_S or all(map(channel.book.ticker, held)))
     service.on_drain(sockets.close)
     service.on_start(lambda: _start(service, settings, channel, fanout, exchange, cache))
     return service
@@ -143,7 +145,6 @@ def _report(service: Service, channel: PriceChannel, fanout: Fanout, cache: Redi
     service.health.add_dependency("cache", cache.status)
     service.health.metrics(health_metrics)
     service.stats(stats)
-    service.ready_when(lambda: book.is_connected(SPOT) or service.health.uptime_s > READY_WITHIN_S)
     service.metrics.describe("stream_active_symbols", "Symbols served upstream")
     service.metrics.describe("stream_subscriptions", "Subscriptions over all clients")
     service.metrics.describe("stream_clients", "Clients connected by Socket.IO or plain WebSocket")

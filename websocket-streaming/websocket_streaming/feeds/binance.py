@@ -138,8 +138,7 @@ class BinanceExchange:
 
     def list_symbols(self) -> frozenset[str]:
         """See `symbol_list.Lister`."""
-        info = self._ask(lambda client: client.exchange_info())
-        return frozenset(entry["symbol"] for entry in info["symbols"] if entry["status"] == "TRADING")
+        return self._ask(lambda client: client.trading_symbols())
 
     def _tickers(self, names: list[str]) -> dict[str, Ticker]:
         """One unknown name fails the whole call (-1121): then each half is asked for itself."""
