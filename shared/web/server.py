@@ -15,7 +15,7 @@ import sys
 import uuid
 from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 import orjson
@@ -24,12 +24,10 @@ from gevent.event import Event
 
 from shared.errors import FleetError, MalformedInput, TooLarge
 from shared.log_rotation import keep_bounded
+from shared.logger import FleetLogger
 from shared.web.answers import error_document
+from shared.web.hosted import Hosted
 from shared.web.websocket import WebSocketGate
-
-if TYPE_CHECKING:
-    from shared.logger import FleetLogger
-    from shared.service import Service
 
 IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
 REQUEST_S = 10.0  # a begun request, headers and body, must be complete within this
@@ -151,14 +149,14 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
 
     handler_class = Handler
 
-    def __init__(self, listener: Any, application: Any, logger: "FleetLogger"):
+    def __init__(self, listener: Any, application: Any, logger: FleetLogger):
         super().__init__(listener, application, log=None, error_log=logger)
         self.logger = logger
         self.in_flight = 0
         self.draining = False
 
 
-def serve(service: "Service") -> None:
+def serve(service: Hosted) -> None:
     """Serve until SIGINT or SIGTERM; drain; exit the process with 0, or with 1 and one line when the port is taken."""
     settings, log = service.settings, service.logger
     stop = Event()
@@ -200,7 +198,7 @@ def _listen(host: str, port: int) -> Any:
         raise SystemExit(f"Port {port} on {host} {reason}. Stop that program, or set PORT to a free one.") from None
 
 
-def _drain(service: "Service", server: Server) -> None:
+def _drain(service: Hosted, server: Server) -> None:
     """Readiness says no, then the listener closes, then what is in flight ends, then the stop hooks run."""
     service.logger.info("stopping: %d requests in flight", server.in_flight)
     service.drain()

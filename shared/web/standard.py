@@ -2,17 +2,15 @@
 
 import functools
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Response
 
 from shared import metrics as metrics_module
 from shared.openapi import build_document
 from shared.web.answers import json_answer
+from shared.web.hosted import Hosted
 from shared.web.models import Answer
-
-if TYPE_CHECKING:
-    from shared.service import Service
 
 DOCS_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self'"
 
@@ -44,7 +42,7 @@ class AliveAnswer(Answer):
     status: str
 
 
-def add_standard_routes(service: "Service") -> None:
+def add_standard_routes(service: Hosted) -> None:
     """Register the calls on the service's own app."""
 
     @service.route("GET", "/health", summary="How the service and its dependencies are", answer=HealthAnswer)
