@@ -9,6 +9,7 @@ import gevent
 from market_simulator.exchange_routes import add_exchange_routes
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import SymbolMarket
+from market_simulator.page_routes import add_page_routes
 from market_simulator.scenarios import market_moves, wire_faults
 from market_simulator.scenarios.director import Director
 from market_simulator.session_routes import add_session_routes
@@ -71,6 +72,7 @@ def build(
     add_exchange_routes(service, find)
     add_sim_routes(service, find)
     add_session_routes(service, sessions)
+    add_page_routes(service)
     _report(service, root, sessions)
     service.on_start(lambda: _start(service, root, sessions, on_bug))
     return service
@@ -89,7 +91,7 @@ def _venue(
     menu = [*wire_faults.menu(hub, lobby, faults), *market_moves.menu(hub)]
     director = Director(menu, markets, sim_clock.real_s, sim_clock.speed)
     limit = WeightLimit() if limited else None
-    return Venue(sim_clock, markets, faults, hub, lobby, Rest(hub), director, limit, seed, NOTE)
+    return Venue(sim_clock, markets, faults, hub, lobby, Rest(hub), director, limit, seed, NOTE, clock.monotonic)
 
 
 def _check_symbols(symbols: tuple[str, ...], listed: tuple[str, ...]) -> None:

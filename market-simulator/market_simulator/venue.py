@@ -14,10 +14,12 @@ from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
 from market_simulator.wire.limits import WeightLimit
 from market_simulator.wire.lobby import GOING_AWAY, Lobby
+from market_simulator.wire.numbers import fixed8
 from market_simulator.wire.rest import Rest
 from shared.clock import to_iso
 
 DIRECTOR_S = 0.05
+SHOWN_SOCKETS, SHOWN_STREAMS = 100, 20
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class Venue:
     limit: WeightLimit | None
     seed: int
     note: str
+    monotonic: Callable[[], float]
     _greenlets: list[gevent.Greenlet] = field(default_factory=list)
 
     def start(self, on_bug: Callable[[Exception], None]) -> None:
@@ -63,7 +66,28 @@ class Venue:
             "limits": self.limit is not None,
             "note": self.note,
             "sockets": len(self.lobby.connections),
-            "symbols": {symbol: market.status(now_ms) for symbol, market in self.markets.items()},
+            "newest_sockets": self._newest_sockets(),
+            "symbols": {symbol: _market(market, now_ms) for symbol, market in self.markets.items()},
             "channels": self.hub.listening(),
             "scenarios": self.director.documents(),
         }
+
+    def _newest_sockets(self) -> list[dict[str, Any]]:
+        now_s = self.monotonic()
+        return [
+            {
+                "id": session.id,
+                "address": session.address,
+                "age_s": round(now_s - session.opened_s, 1),
+                "streams": len(session.channels),
+                "newest_streams": list(reversed(session.channels))[:SHOWN_STREAMS],
+                "frames_sent": session.outbox.frames_sent,
+                "silenced": bool(session.muted),
+            }
+            for session in list(reversed(self.lobby.connections))[:SHOWN_SOCKETS]
+        ]
+
+
+def _market(market: SymbolMarket, now_ms: int) -> dict[str, Any]:
+    newest = market.trades(now_ms, limit=1)
+    return {**market.status(now_ms), "price": fixed8(newest[0].price) if newest else None}

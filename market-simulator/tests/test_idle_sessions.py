@@ -20,16 +20,16 @@ class Empty:
         self.lobby = self.clock = self.director = self
         self.connections: dict[str, str] = {}
         self.seed, self.speed, self.running, self.markets, self.limit = 1, 1.0, 0, (), None
-        self.running_now: bool | None = None
+        self.calls: list[str] = []
 
     def now_ms(self) -> int:
         return 0
 
     def start(self, _on_bug: Any) -> None:
-        self.running_now = True
+        self.calls.append("start")
 
     def stop(self) -> None:
-        self.running_now = False
+        self.calls.append("stop")
 
 
 class Stage:
@@ -52,10 +52,10 @@ def test_a_session_ends_after_an_idle_hour_and_not_before() -> None:
     venue = stage.venue(id)
     stage.clock.advance(IDLE_S - 1)
     stage.sessions.end_idle()
-    assert venue.running_now
+    assert venue.calls == ["start"]
     stage.clock.advance(1)
     stage.sessions.end_idle()
-    assert venue.running_now is False
+    assert venue.calls == ["start", "stop"]
     with pytest.raises(NotFound):
         stage.sessions.find(id)
 
