@@ -60,3 +60,11 @@ def normals(many: Words) -> Floats:
     low = np.uint64(0xFFFF)
     total = sum((many >> np.uint64(shift) & low).astype(np.int64) for shift in (0, 16, 32, 48))
     return np.asarray((total - 131_070) / 65_536.0 * _SQRT_3, dtype=np.float64)
+
+
+def drift(one_key: int, at_ms: int, period_ms: int) -> float:
+    """A number in [-1, 1) that wanders: random at each multiple of `period_ms`, straight between them."""
+    number, rest = divmod(at_ms, period_ms)
+    one_key ^= period_ms
+    before, after = fraction(word(one_key, number)), fraction(word(one_key, number + 1))
+    return 2 * (before + (after - before) * rest / period_ms) - 1

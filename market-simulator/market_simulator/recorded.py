@@ -11,11 +11,10 @@ from market_simulator.tape import DEPTH, TICKER, Tape
 
 
 class RecordedMarket(LiveMarket):
-    """One symbol's tape as a SymbolMarket. Position p is event p % n of lap p // n, in laps from the epoch on."""
+    """One symbol's tape as a SymbolMarket. Position p is event p % n of lap p // n; lap 0 starts at EPOCH_MS."""
 
     def __init__(self, info: SymbolInfo, tape: Tape) -> None:
-        self._epoch_ms = EPOCH_MS + tape.phase_ms
-        self._source = RecordedTrades(tape, info.tick_size, self._epoch_ms)
+        self._source = RecordedTrades(tape, info.tick_size, EPOCH_MS)
         super().__init__(info, self._source)
         self._tape = tape
         self._position = 0  # of the next event
@@ -25,12 +24,12 @@ class RecordedMarket(LiveMarket):
         self._shift = 0
 
     def _position_at(self, at_ms: int) -> int:
-        lap, offset = divmod(at_ms - self._epoch_ms, self._tape.lap_ms)
+        lap, offset = divmod(at_ms - EPOCH_MS, self._tape.lap_ms)
         return lap * len(self._tape.events) + bisect_right(self._tape.events.emitted_ms, offset)
 
     def _segment_shift(self, lap: int, segment: int) -> int:
         laps, segment = divmod(segment, len(self._tape.depth))
-        start_ms = self._epoch_ms + (lap + laps) * self._tape.lap_ms
+        start_ms = EPOCH_MS + (lap + laps) * self._tape.lap_ms
         return self._history.shift_at(start_ms + self._tape.segment_ms[segment])
 
     def _place(self, at_ms: int) -> None:
@@ -46,7 +45,7 @@ class RecordedMarket(LiveMarket):
                 side.update(levels)
         self._book = OrderBook(*(side.items() for side in sides))
         self._update_id = tape.depth.last_ids[update] + lap * tape.id_span
-        start_ms = self._epoch_ms + lap * tape.lap_ms
+        start_ms = EPOCH_MS + lap * tape.lap_ms
         self._updated = start_ms + tape.depth.at_ms[update], start_ms + tape.depth.event_ms[update]
         self._shift = self._segment_shift(lap, update)
 
@@ -63,7 +62,7 @@ class RecordedMarket(LiveMarket):
         if kind == TICKER:
             ticker = self._tape.tickers[number]
             bid, ask = moved((ticker.bid, ticker.ask), shift)
-            start_ms = self._epoch_ms + lap * self._tape.lap_ms
+            start_ms = EPOCH_MS + lap * self._tape.lap_ms
             times = start_ms + ticker.at_ms, start_ms + ticker.event_ms
             return BookTicker(ticker.update_id + lap * self._tape.id_span, bid, ask, *times)
         trade = self._source.trade(lap * len(self._tape.trades) + number)
@@ -81,7 +80,7 @@ class RecordedMarket(LiveMarket):
             asks = moved_difference(before[1].items(), self._shift, self._book.asks.quantities.items(), shift)
             self._shift = shift
         self._update_id = update.last_id + ids
-        start_ms = self._epoch_ms + lap * self._tape.lap_ms
+        start_ms = EPOCH_MS + lap * self._tape.lap_ms
         at_ms, event_ms = self._updated = start_ms + update.at_ms, start_ms + update.event_ms
         return DepthUpdate(
             update.first_id + ids, self._update_id, event_ms, bids, asks, update.previous_id + ids, at_ms
@@ -102,12 +101,12 @@ class RecordedMarket(LiveMarket):
 
     def status(self, now_ms: int) -> dict[str, object]:
         """As SymbolMarket.status."""
-        lap = (now_ms - self._epoch_ms) // self._tape.lap_ms
+        lap = (now_ms - EPOCH_MS) // self._tape.lap_ms
         prices = self._tape.trades.prices
         return {
             "kind": self.info.kind,
             "lap": lap,
-            "next_seam_at": self._epoch_ms + (lap + 1) * self._tape.lap_ms,
+            "next_seam_at": EPOCH_MS + (lap + 1) * self._tape.lap_ms,
             "seam_jump_pct": round((prices[0] - prices[-1]) / prices[-1] * 100, 4),
             "note": "24h figures are of the loop",
         }

@@ -135,7 +135,7 @@ class Tape:
 
     `segments` names for each event the depth update that covers it; the number of updates stands for the next lap's
     seam. `segment_ms` is the earliest instant that shows anything of that update's segment; it never falls.
-    Lap 0 starts `phase_ms` after the epoch; `began_ns` is when the recorder saw the lap's start.
+    `began_ns` is the recorder's clock at the lap's start.
     """
 
     symbol: str
@@ -149,7 +149,6 @@ class Tape:
     segments: "array[int]"
     segment_ms: "array[int]"
     began_ns: int
-    phase_ms: int = 0
 
     @property
     def id_span(self) -> int:

@@ -47,8 +47,8 @@ def load_tape(path: Path, beside: Tape | None = None) -> Tape:
     """Parse one recording (spot 0.3 s, futures 1 s). Raises OSError, or ValueError for a file that is no whole
     recording; no retry.
 
-    `beside`: a tape of the same recorder. This one then takes its lap length and keeps its distance in time, so that
-    the two markets stay side by side in every lap, as they were recorded.
+    `beside`: a tape of the same recorder. This one then takes its lap, start and length, so that the two markets stay
+    side by side as they were recorded and have their seams together; what lies between the two snapshots is silence.
     """
     reader = _Reader(beside)
     for local_ns, frame in _frames(path):
@@ -95,11 +95,14 @@ class _Reader:
             self._buffered.append(data)
 
     def _take_snapshot(self, local_ns: int, snapshot: Payload) -> None:
-        self._start_ns, self._start_id = local_ns, snapshot["lastUpdateId"]
+        self._start_ns = local_ns if self._beside is None else self._beside.began_ns
+        self._start_id = snapshot["lastUpdateId"]
+        if local_ns < self._start_ns:
+            raise ValueError("the recording begins before the one beside it")
         self._start = OrderBook(self._levels(snapshot["bids"]), self._levels(snapshot["asks"]))
         self._end = OrderBook(self._levels(snapshot["bids"]), self._levels(snapshot["asks"]))
         for data in self._buffered:
-            self._take_depth(0, data)
+            self._take_depth((local_ns - self._start_ns) // 1_000_000, data)
 
     def _levels(self, pairs: list[list[str]]) -> list[Level]:
         units = self._units
@@ -120,7 +123,7 @@ class _Reader:
         if predecessor != previous_id:
             raise ValueError(f"depth update {first_id} does not follow {previous_id}")
         self._events.append(DEPTH, len(self.depth), emitted_ms)
-        at_ms = int(data.get("T", data["E"]))
+        at_ms = data["T"] if "T" in data else data["E"]
         update = DepthUpdate(first_id, last_id, data["E"], tuple(bids), tuple(asks), previous_id, at_ms)
         self._append_depth(self.depth, update)
 
@@ -166,13 +169,13 @@ class _Reader:
             events.append(kind, index + (kind != TRADE), emitted_ms)
             if kind == TICKER:
                 tickers.append(self._timed(self.tickers[index], emitted_ms))
-        lap_ms, phase_ms = self._lap(events)
+        lap_ms = self._lap_ms(events)
         segments = _segments(depth, tickers, events)
         starts = _segment_starts(lap_ms, len(depth), self.trades, events, segments)
         bids, asks = self._start.bids.descending(), self._start.asks.ascending()
         return Tape(
             self.symbol, lap_ms, bids, asks, depth, self.trades, tickers, events, segments, starts,
-            self._start_ns, phase_ms,
+            self._start_ns,
         )  # fmt: skip
 
     def _timed(self, ticker: BookTicker, emitted_ms: int) -> BookTicker:
@@ -180,16 +183,14 @@ class _Reader:
         times = (self._offset(ticker.at_ms), self._offset(ticker.event_ms)) if ticker.event_ms else (emitted_ms,) * 2
         return BookTicker(ticker.update_id, ticker.bid, ticker.ask, *times)
 
-    def _lap(self, events: EventColumns) -> tuple[int, int]:
-        """Length and phase of the lap."""
+    def _lap_ms(self, events: EventColumns) -> int:
         last_depth_ms = max(self._events.emitted_ms[i] for i, kind in enumerate(self._events.kinds) if kind == DEPTH)
         needed_ms = max(events.emitted_ms[-1] + 1, last_depth_ms + _DEPTH_CADENCE_MS)
         if self._beside is None:
-            return needed_ms, 0
-        phase_ms = (self._start_ns - self._beside.began_ns) // 1_000_000
-        if needed_ms > self._beside.lap_ms or not 0 <= phase_ms < self._beside.lap_ms:
-            raise ValueError("the recording doesn't fit into a lap of the one beside it")
-        return self._beside.lap_ms, phase_ms
+            return needed_ms
+        if needed_ms > self._beside.lap_ms:
+            raise ValueError("the recording is longer than the one beside it")
+        return self._beside.lap_ms
 
     def _seam(self) -> tuple[DepthColumns, TickerColumns, EventColumns]:
         depth, tickers, events = DepthColumns(), TickerColumns(), EventColumns()

@@ -7,17 +7,24 @@ import functools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from market_simulator.futures_symbols import GENERATED_FUTURES, RECORDED_FUTURES
 from market_simulator.generated import GeneratedMarket
+from market_simulator.generated_futures import GeneratedFutures
 from market_simulator.intervals import INTERVALS, later_open, open_time
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Event, Kline, SymbolMarket, Trade
 from market_simulator.order_book import OrderBook
 from market_simulator.recorded import RecordedMarket
+from market_simulator.replay import ReplayMarket
+from market_simulator.replay_bars import make_bars
+from market_simulator.recorded_futures import RecordedFutures
 from market_simulator.repricing import Cancelled, flash_crash
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape import Tape
@@ -44,7 +51,8 @@ def replay(before: BookView, events: Sequence[Event]) -> tuple[OrderBook, int]:
     tickers = [event for event in events if isinstance(event, BookTicker)]
     for event in events:
         if isinstance(event, DepthUpdate):
-            assert event.first_id == update_id + 1, f"update {event.first_id} follows {update_id}"
+            assert event.previous_id == update_id, f"update {event.first_id} follows {update_id}"
+            assert event.previous_id < event.first_id <= event.last_id
             book.apply(event.bids, event.asks)
             update_id = event.last_id
             bid, ask = tops[update_id] = book.best()
@@ -132,12 +140,45 @@ def generated(symbol: str) -> SymbolMarket:
     return GeneratedMarket(info, profile, seed=11)
 
 
+@functools.cache
+def futures_tape_of(symbol: str) -> Tape:
+    return load_tape(TAPES / f"binance-usdm-{symbol.lower()}_20240808.txt.gz", beside=tape_of(symbol))
+
+
+def recorded_futures(symbol: str) -> SymbolMarket:
+    contract = next(one for one in RECORDED_FUTURES if one.symbol == symbol)
+    return RecordedFutures(contract, futures_tape_of(symbol), 11, recorded(symbol))
+
+
+def generated_futures(symbol: str) -> SymbolMarket:
+    contract, info, profile = next(one for one in GENERATED_FUTURES if one[0].symbol == symbol)
+    return GeneratedFutures(contract, info, profile, 11, generated(symbol))
+
+
+def replayed() -> SymbolMarket:
+    """Two days of recorded minutes around FIRST_MS, some of them without volume."""
+    random, close, rows = Random(5), 500.0, list[list[float]]()
+    for _ in range(2 * 1440):
+        prices = [close, *(round(close * random.uniform(0.999, 1.001), 2) for _ in range(3))]
+        volume = random.choice([0.0, *(round(random.uniform(0.001, 90.0), 3) for _ in range(9))])
+        close = prices[-1] if volume else close
+        rows.append([prices[0], max(prices), min(prices), close, volume] if volume else [close] * 4 + [0.0])
+    start_ms = FIRST_MS // 60_000 * 60_000 - 1440 * 60_000
+    return ReplayMarket(
+        make_bars("XYZ", "USDT", [start_ms + i * 60_000 for i in range(len(rows))], np.array(rows)), seed=11
+    )
+
+
 Make = Callable[[], SymbolMarket]
 MARKETS = [
     pytest.param(functools.partial(recorded, "BTCUSDT"), id="BTCUSDT"),
     pytest.param(functools.partial(recorded, "ETHUSDT"), id="ETHUSDT"),
     pytest.param(functools.partial(generated, "BNBUSDT"), id="BNBUSDT"),
     pytest.param(functools.partial(generated, "PEPEUSDT"), id="PEPEUSDT"),
+    pytest.param(replayed, id="replayed"),
+    pytest.param(functools.partial(recorded_futures, "BTCUSDT"), id="BTCUSDT-futures"),
+    pytest.param(functools.partial(recorded_futures, "ETHUSDT"), id="ETHUSDT-futures"),
+    pytest.param(functools.partial(generated_futures, "BNBUSDT"), id="BNBUSDT-futures"),
 ]
 every_market = pytest.mark.parametrize("make", MARKETS)
 one_of_each_kind = pytest.mark.parametrize("make", [MARKETS[0], MARKETS[2]])
