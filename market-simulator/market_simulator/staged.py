@@ -8,6 +8,7 @@ the depth update that covers it shows too.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from market_simulator.effects import BookEffect, Moment, Side
 from market_simulator.market import (
@@ -39,6 +40,16 @@ class _Cast:
 
 
 _EMPTY = _Cast(0, ())
+
+
+class Stage(SymbolMarket, Protocol):
+    """A market that scenarios can change: a StagedMarket, or a session's market around one."""
+
+    def affect(self, effect: BookEffect) -> None: ...
+    def calm(self, effect: BookEffect) -> None: ...
+    def wash(self, washing: WashTrading) -> None: ...
+    def end_wash(self, washing: WashTrading) -> None: ...
+    def shown_id(self, id: int) -> int: ...
 
 
 class StagedMarket:
@@ -79,6 +90,10 @@ class StagedMarket:
     def end_wash(self, washing: WashTrading) -> None:
         """End a wash trading before its time: trades after the instant that `advance` reached are left alone."""
         self._history.end(washing, self._reached_ms)
+
+    def shown_id(self, id: int) -> int:
+        """The id under which a trade of the market within is shown: the same."""
+        return id
 
     def reprice(self, repricing: Repricing) -> None:
         """As SymbolMarket.reprice."""
