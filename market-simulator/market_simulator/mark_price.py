@@ -80,7 +80,7 @@ class MarkPrices:
         if not bars:
             return []
         parts = bars
-        if any(bar.open_ms // HOUR_MS != bar.close_ms // HOUR_MS for bar in bars):
+        if kind != "index" and any(bar.open_ms // HOUR_MS != bar.close_ms // HOUR_MS for bar in bars):
             parts = self._spot.klines(
                 now_ms, "1h", limit=_ALL, start_ms=bars[0].open_ms, end_ms=min(now_ms, bars[-1].close_ms)
             )
@@ -89,19 +89,16 @@ class MarkPrices:
         return [_joined(bar, inside) for bar, inside in zip(bars, joined, strict=True)]
 
     def _priced(self, kind: PriceKind, parts: list[Kline]) -> Iterator[Kline]:
-        """Each part within one hour. It opens at the price in force, not at its first trade."""
+        """Each part within one hour, but for the index. It opens at the price in force, not at its first trade."""
         start_ms = parts[0].open_ms // HOUR_MS * HOUR_MS
-        hours = self.hours(start_ms, parts[-1].open_ms // HOUR_MS * HOUR_MS)
+        hours = [] if kind == "index" else self.hours(start_ms, parts[-1].open_ms // HOUR_MS * HOUR_MS)
         opened = self.index(parts[0].open_ms - 1) or parts[0].open
         for part in parts:
-            premium = hours[(part.open_ms - start_ms) // HOUR_MS].premium
-            prices = opened, max(opened, part.high), min(opened, part.low), part.close
+            premium = hours[(part.open_ms - start_ms) // HOUR_MS].premium if hours else 0
+            prices = [opened, max(opened, part.high), min(opened, part.low), part.close]
             opened = part.close
-            if kind == "mark":
-                prices = tuple(marked(price, premium) for price in prices)  # type: ignore[assignment]  # four of four
-            elif kind == "premium":
-                prices = (premium,) * 4
-            yield Kline(part.open_ms, part.close_ms, *prices, 0, 0, 0, 0, 0, -1, -1)
+            first, high, low, last = (premium if kind == "premium" else marked(price, premium) for price in prices)
+            yield Kline(part.open_ms, part.close_ms, first, high, low, last, 0, 0, 0, 0, 0, -1, -1)
 
 
 def _middle(premiums: list[int]) -> int:

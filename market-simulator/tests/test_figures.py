@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market_simulator.effects import ThinBook
 from market_simulator.funding import funding_rate
 from market_simulator.futures_market import (
     DATA_MS,
@@ -24,10 +25,12 @@ from market_simulator.futures_symbols import GENERATED_FUTURES, RECORDED_FUTURES
 from market_simulator.generated import GeneratedMarket
 from market_simulator.intervals import later_open
 from market_simulator.live import EPOCH_MS
-from market_simulator.market import UNIT, SymbolMarket, Trade
+from market_simulator.market import UNIT, DepthUpdate, SymbolMarket, Trade
+from market_simulator.order_book import OrderBook
 from market_simulator.periods import ends
 from market_simulator.recorded import RecordedMarket
 from market_simulator.repricing import flash_crash
+from market_simulator.staged_futures import StagedFutures
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape import Tape
 from market_simulator.tape_reader import load_tape
@@ -317,3 +320,24 @@ def test_figures_are_the_same_after_a_restart_and_differ_by_seed() -> None:
         assert shown(both()[1][symbol]) == shown(kept()[1][symbol])
         other = shown(both(seed=2)[1][symbol])
         assert [a != b for a, b in zip(shown(kept()[1][symbol]), other, strict=True)][2:5] == [True] * 3
+
+
+@pytest.mark.parametrize("symbol", ["ETHUSDT", "BNBUSDT"])
+def test_a_perpetual_on_stage_keeps_its_chain_of_updates_and_its_figures(symbol: str) -> None:
+    market = StagedFutures(both()[1][symbol])
+    as_the_wire_sees_it: FuturesMarket = market
+    info = as_the_wire_sees_it.contract
+    market.advance(NOW_MS)
+    market.affect(ThinBook(NOW_MS + 1_000, NOW_MS + 6_000, 20.0, 10**18, info.step_size, info.tick_size, 1))
+    view = market.book()
+    book, previous, applied = OrderBook(view.bids, view.asks), view.last_update_id, 0
+    for at_ms in range(NOW_MS, NOW_MS + 10_000, 50):
+        for event in market.advance(at_ms):
+            if isinstance(event, DepthUpdate):
+                assert event.previous_id == previous
+                book.apply(event.bids, event.asks)
+                previous, applied = event.last_id, applied + 1
+    assert applied > 50
+    assert book.best() == (market.best().bid, market.best().ask)
+    assert market.figures.mark_price(NOW_MS) == kept()[1][symbol].figures.mark_price(NOW_MS)
+    assert info.symbol == symbol
