@@ -90,7 +90,7 @@ class Bars:
         Each range begins with a traded row; where a later row's count is 0, it holds the price that was in force.
         """
         if len(first) and bool((last - first == 1).all()):
-            return Bars(*(getattr(self, one.name)[first] for one in fields(Bars)))
+            return self.rows(first)
         edges = np.column_stack((first, last)).ravel()
         if len(last) and last[-1] == len(self):
             edges = edges[:-1]  # reduceat takes no edge past the end: the last range then reaches it
@@ -104,6 +104,10 @@ class Bars:
             np.minimum.reduceat(self.low, edges)[::2], self.close[last - 1],
             summed(self.volume), summed(self.quote), summed(self.buy_base), summed(self.buy_quote),
         )  # fmt: skip
+
+    def rows(self, rows: Ints | slice) -> "Bars":
+        """Some of the rows."""
+        return Bars(*(getattr(self, one.name)[rows] for one in fields(Bars)))
 
     def bar(self, row: int) -> Bar:
         """One row, in ticks and steps."""
@@ -119,7 +123,7 @@ class Bars:
         kept = np.flatnonzero(self.count)
         groups = groups[kept]
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
-        rows = Bars(*(getattr(self, one.name)[kept] for one in fields(Bars)))
+        rows = self.rows(kept)
         if len(starts):
             rows = rows.over(starts, np.append(starts[1:], len(groups)))
         return rows if len(rows) == count else rows.placed(groups[starts], count)

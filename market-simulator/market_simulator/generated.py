@@ -1,5 +1,6 @@
 """A generated market: a pure function of seed, symbol and instant. Nothing in it depends on what was asked before."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from market_simulator.generated_book import BookMaker, Side
@@ -8,6 +9,7 @@ from market_simulator.generated_trades import TICK_MS, GeneratedTrades, segment_
 from market_simulator.live import EPOCH_MS, LiveMarket, moved, moved_difference
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Event, SymbolInfo, Trade
 from market_simulator.order_book import difference
+from market_simulator.trade_history import TradeSource
 
 
 class GeneratedMarket(LiveMarket):
@@ -17,10 +19,10 @@ class GeneratedMarket(LiveMarket):
     ids_skipped = 0  # of those, how many at its beginning belong to nobody
 
     def __init__(
-        self, info: SymbolInfo, profile: Profile, seed: int, source: GeneratedTrades | None = None
+        self, info: SymbolInfo, profile: Profile, seed: int, source: TradeSource | None = None
     ) -> None:
         """`source`: other trades than the profile's own."""
-        self._source = source or GeneratedTrades(info, profile, seed, EPOCH_MS)
+        self._source: TradeSource = source or GeneratedTrades(info, profile, seed, EPOCH_MS)
         super().__init__(info, self._source)
         self._maker = BookMaker(info, profile, seed)
         self._tick = -1
@@ -43,11 +45,15 @@ class GeneratedMarket(LiveMarket):
     def _step(self, from_ms: int, to_ms: int) -> list[Event]:
         events: list[Event] = []
         at_ms = from_ms
-        for tick in range(self._tick + 1, (to_ms - EPOCH_MS) // TICK_MS + 1):
+        for tick in self._ticks((from_ms - EPOCH_MS) // TICK_MS + 1, (to_ms - EPOCH_MS) // TICK_MS):
             events += self._traded(at_ms, EPOCH_MS + tick * TICK_MS)
             events += self._ticked(tick)
             at_ms = EPOCH_MS + tick * TICK_MS
         return events + self._traded(at_ms, to_ms)
+
+    def _ticks(self, first: int, last: int) -> Iterable[int]:
+        """Those from `first` to `last` at which the book moves."""
+        return range(first, last + 1)
 
     def _traded(self, from_ms: int, to_ms: int) -> list[Event]:
         """The trades in (from_ms, to_ms]."""

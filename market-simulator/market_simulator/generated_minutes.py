@@ -84,7 +84,7 @@ class MinuteMaker:
         liveliness = np.repeat(0.4 + 1.8 * fractions(self._bits("block", blocks)), _BLOCK_MINUTES, axis=1)
         bars = self._bars(days, counters, liveliness)
         counts, volumes = self._activity(days, counters, liveliness)
-        return Minutes(*bars, counts, volumes, *self._split(counters, counts, volumes))
+        return Minutes(*bars, counts, volumes, *self.split(counters, counts, volumes))
 
     def _bits(self, purpose: str, counters: Ints) -> Words:
         return words(self._keys[purpose], counters)
@@ -117,8 +117,11 @@ class MinuteMaker:
         size = 16 + (self._bits("volume", counters) >> np.uint64(58)).astype(np.int64)
         return counts, counts + apportion(spare, counts * size)
 
-    def _split(self, counters: Ints, counts: Ints, volumes: Ints) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-        """Quantities of the trades at high and low, then of all pairs, and how much of those is bought."""
+    def split(self, counters: Ints, counts: Ints, volumes: Ints) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """Quantities of the trades at high and low, then of all pairs, and how much of those is bought.
+
+        Counts are even and at least 4, volumes at least one step a trade.
+        """
         ends = self._bits("ends", counters)
         spare = volumes - counts
         mean = spare // counts

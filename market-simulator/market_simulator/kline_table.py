@@ -37,3 +37,8 @@ class KlineTable:
                 *(column.tolist() for column in columns), strict=True
             )
         ]  # fmt: skip
+
+    def rows(self, rows: Ints | slice) -> "KlineTable":
+        """Some of the rows."""
+        columns = (self.open_ms[rows], self.close_ms[rows], self.first_ids[rows], self.bars.rows(rows))
+        return KlineTable(*columns, self.tick, self.step)

@@ -21,7 +21,7 @@ class SymbolInfo:
     quote: str
     tick_size: int
     step_size: int
-    kind: Literal["recorded", "generated"]
+    kind: Literal["recorded", "generated", "replayed"]
 
 
 @dataclass(frozen=True, slots=True)

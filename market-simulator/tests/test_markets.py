@@ -22,9 +22,9 @@ from market_simulator.live import EPOCH_MS
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Event, Kline, SymbolMarket, Trade
 from market_simulator.order_book import OrderBook
 from market_simulator.recorded import RecordedMarket
+from market_simulator.recorded_futures import RecordedFutures
 from market_simulator.replay import ReplayMarket
 from market_simulator.replay_bars import make_bars
-from market_simulator.recorded_futures import RecordedFutures
 from market_simulator.repricing import Cancelled, flash_crash
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape import Tape
