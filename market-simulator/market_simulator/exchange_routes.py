@@ -4,6 +4,7 @@ and errors back; sockets to its lobby."""
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import orjson
 from flask import Response, request
 from werkzeug.wrappers import Request
@@ -69,12 +70,18 @@ def _answer(venue: Venue) -> Response:
     status = venue.faults.outage_status
     if status is not None:
         return _respond(internal().document(), status)
+    path = below_session(request.path)
+    verdict = venue.faults.rest.judge(path, venue.clock.real_s())
+    if verdict.delay_s:
+        gevent.sleep(verdict.delay_s)
     try:
+        if verdict.error is not None:
+            raise verdict.error
         if request.method not in ("GET", "HEAD"):
             spend(1)
             raise unsupported(405)
         query = request.query_string.decode("utf-8", "replace")
-        document = venue.rest.answer(below_session(request.path), query, request.headers.get("X-MBX-TIME-UNIT"), spend)
+        document = venue.rest.answer(path, query, request.headers.get("X-MBX-TIME-UNIT"), spend)
         response = _respond(document, 200)
     except ExchangeError as error:
         response = _respond(error.document(), error.status)

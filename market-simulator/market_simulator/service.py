@@ -10,7 +10,7 @@ from market_simulator.exchange_routes import add_exchange_routes
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import SymbolMarket
 from market_simulator.page_routes import add_page_routes
-from market_simulator.scenarios import market_moves, wire_faults
+from market_simulator.scenarios import frame_faults, market_moves, rest_faults, wire_faults
 from market_simulator.scenarios.director import Director
 from market_simulator.session_routes import add_session_routes
 from market_simulator.sessions import SessionPlan, Sessions
@@ -82,16 +82,21 @@ def _venue(
     settings: SimulatorSettings, clock: Clock, sim_clock: SimClock, markets: Markets, seed: int, limited: bool
 ) -> Venue:
     faults = Faults()
-    hub = Hub(markets, sim_clock, faults)
+    hub = Hub(markets, sim_clock)
     rules = Rules(
         settings.SIM_PING_S, settings.SIM_PONG_TIMEOUT_S, settings.SIM_CONNECTION_LIFE_S, limited,
         settings.SIM_WS_ERRORS == "nested",
     )  # fmt: skip
     lobby = Lobby(hub, faults, clock.monotonic, rules)
-    menu = [*wire_faults.menu(hub, lobby, faults), *market_moves.menu(hub)]
+    menu = [
+        *market_moves.menu(hub),
+        *wire_faults.menu(hub, lobby, faults),
+        *frame_faults.menu(hub),
+        *rest_faults.menu(hub, faults, sim_clock.real_s),
+    ]
     director = Director(menu, markets, sim_clock.real_s, sim_clock.speed)
     limit = WeightLimit() if limited else None
-    return Venue(sim_clock, markets, faults, hub, lobby, Rest(hub), director, limit, seed, NOTE, clock.monotonic)
+    return Venue(sim_clock, markets, faults, hub, lobby, Rest(hub, faults.rest), director, limit, seed, NOTE, clock.monotonic)
 
 
 def _check_symbols(symbols: tuple[str, ...], listed: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """Each scenario from a client's view, and the ground truth that /sim/status tells about it."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +36,11 @@ def liar(lying_process: ServiceProcess, simulator: Any) -> Iterator[Any]:
 
 def test_the_menu_lists_what_works(liar: Any) -> None:
     menu = {entry["name"]: entry for entry in liar.get("/sim/scenarios").json()["data"]}
-    assert menu.keys() == {"outage", "cut", "silent_socket", "drop", "server_shutdown", "flash_crash"}
+    assert menu.keys() >= {
+        "flash_crash", "outage", "cut", "silent_socket", "silent_symbol", "slow_feed", "drop", "duplicate", "reorder",
+        "old_event_times", "bad_json", "server_shutdown", "day_cut", "too_many_requests", "banned", "server_error",
+        "slow_rest", "stale_snapshot",
+    }  # fmt: skip
     assert "depth_pct" in menu["flash_crash"]["params"]
 
 
@@ -91,12 +96,149 @@ def test_drop_leaves_out_exactly_the_frames_it_names(liar: Any) -> None:
     witness = liar.socket("/ws/btcusdt@trade")
     begun = liar.begin("drop", duration_s=60, params={"stream": "btcusdt@trade", "share": 0.5}, seed=7)
     ids = [frame["t"] for frame in witness.collect(4.0)]
-    truth = liar.end(begun["id"])["planted"]
+    dropped = struck(liar.end(begun["id"]))
     missing = [id for id in range(ids[0], ids[-1]) if id not in ids]
     assert missing
-    assert set(missing) <= set(truth["newest_ids"])
-    assert not set(ids) & set(truth["newest_ids"])
+    assert set(missing) <= set(dropped)
+    assert not set(ids) & set(dropped)
     assert socket.collect(0.5), "another stream loses nothing"
+
+
+def struck(run: dict[str, Any]) -> list[Any]:
+    """The ids of the frames that a scenario changed."""
+    newest = run["planted"]["newest"]
+    assert len(newest) == run["planted"]["frames"]
+    return [one["id"] for one in newest]
+
+
+def test_a_silent_symbol_says_nothing_on_any_stream_while_others_go_on(liar: Any) -> None:
+    socket = liar.socket("/stream?streams=btcusdt@bookTicker/btcusdt@kline_1m/ethusdt@bookTicker")
+    begun = liar.begin("silent_symbol", symbol="BTCUSDT", duration_s=60)
+    frames = socket.collect(3.0)
+    assert frames
+    assert {frame["stream"] for frame in frames} == {"ethusdt@bookTicker"}
+    assert {one["symbol"] for one in liar.truth(begun["id"])["planted"]["newest"]} == {"BTCUSDT"}
+    liar.end(begun["id"])
+    assert socket.wait_for(lambda frame: frame["stream"] == "btcusdt@bookTicker")
+
+
+def test_a_slow_feed_brings_the_same_frames_in_order_but_late(liar: Any) -> None:
+    socket = liar.socket("/ws/btcusdt@trade")
+    newest = socket.receive()["t"]
+    begun = liar.begin("slow_feed", symbol="BTCUSDT", duration_s=60, params={"delay_ms": 1500})
+    frames = [socket.receive() for _ in range(5)]
+    late_ms = liar.status()["now_ms"] - frames[-1]["E"]
+    assert [frame["t"] for frame in frames] == list(range(frames[0]["t"], frames[0]["t"] + 5))
+    assert frames[0]["t"] > newest
+    assert late_ms >= 1500
+    truth = liar.end(begun["id"])["planted"]
+    assert frames[-1]["t"] in [one["id"] for one in truth["newest"]]
+    after = [socket.receive()["t"] for _ in range(5)]
+    assert after == list(range(frames[-1]["t"] + 1, frames[-1]["t"] + 6)), "what was held comes, nothing is lost"
+
+
+def test_duplicates_are_the_ones_it_names(liar: Any) -> None:
+    socket = liar.socket("/ws/btcusdt@trade")
+    begun = liar.begin("duplicate", duration_s=60, params={"stream": "btcusdt@trade", "share": 0.5}, seed=3)
+    ids = [frame["t"] for frame in socket.collect(4.0)]
+    twice = {id for id in ids if ids.count(id) == 2}
+    assert twice
+    assert twice == set(struck(liar.end(begun["id"]))) & set(ids[:-1])
+    assert sorted(set(ids)) == list(range(min(ids), max(ids) + 1)), "none is missing"
+
+
+def test_reordered_frames_are_the_ones_it_names_and_none_is_lost(liar: Any) -> None:
+    socket = liar.socket("/ws/btcusdt@trade")
+    begun = liar.begin("reorder", duration_s=60, params={"stream": "btcusdt@trade", "share": 0.4, "places": 2}, seed=3)
+    ids = [frame["t"] for frame in socket.collect(4.0)]
+    liar.end(begun["id"])
+    late = {id for place, id in enumerate(ids) if place and id < max(ids[:place])}
+    assert late
+    assert late <= set(struck(liar.truth(begun["id"])))
+    ids += [frame["t"] for frame in socket.collect(1.0)]
+    assert sorted(ids) == list(range(min(ids), max(ids) + 1))
+
+
+def test_old_event_times_lie_back_while_data_are_new(liar: Any) -> None:
+    socket = liar.socket("/ws/btcusdt@trade")
+    begun = liar.begin("old_event_times", symbol="BTCUSDT", duration_s=60, params={"age_ms": 90_000})
+    frame = socket.wait_for(lambda frame: frame["E"] < frame["T"])
+    assert frame["T"] - frame["E"] > 80_000
+    assert frame["t"] in struck(liar.truth(begun["id"]))
+    liar.end(begun["id"])
+    assert socket.wait_for(lambda frame: frame["E"] >= frame["T"])
+
+
+def test_bad_json_is_broken_text_and_the_socket_stays(liar: Any) -> None:
+    socket = liar.socket("/ws/btcusdt@trade")
+    begun = liar.begin("bad_json", duration_s=60, params={"stream": "btcusdt@trade", "share": 1.0}, seed=2)
+    with pytest.raises(json.JSONDecodeError):
+        socket.wait_for(lambda frame: False)
+    truth = liar.end(begun["id"])["planted"]
+    assert truth["frames"] == len(truth["newest"]) > 0
+    newest = truth["newest"][-1]["id"]
+    while True:
+        try:
+            if socket.receive()["t"] > newest:
+                break
+        except json.JSONDecodeError:
+            continue
+    assert socket.call("LIST_SUBSCRIPTIONS")["result"] == ["btcusdt@trade"]
+
+
+def test_a_day_cut_closes_sockets_as_after_24_hours(liar: Any) -> None:
+    btc, eth = liar.socket("/ws/btcusdt@trade"), liar.socket("/ws/ethusdt@trade")
+    assert btc.receive()
+    assert eth.receive()
+    assert liar.begin("day_cut", symbol="BTCUSDT")["planted"] == {"sockets_closed": 1}
+    with pytest.raises(websocket.WebSocketConnectionClosedException, match="1001"):
+        btc.wait_for(lambda frame: False)
+    assert eth.collect(1.5), "the other goes on"
+
+
+@pytest.mark.parametrize(("name", "status"), [("too_many_requests", 429), ("banned", 418)])
+def test_refused_calls_say_when_to_come_back_and_sockets_go_on(liar: Any, name: str, status: int) -> None:
+    socket = liar.socket("/ws/btcusdt@bookTicker")
+    begun = liar.begin(name, duration_s=60, params={"path": "/api/v3/depth"})
+    answer = liar.get("/api/v3/depth", symbol="BTCUSDT")
+    assert (answer.status_code, answer.json()["code"]) == (status, -1003)
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert liar.get("/api/v3/ping").status_code == 200, "only the paths that it names"
+    assert socket.receive()
+    truth = liar.end(begun["id"])["planted"]
+    assert (truth["calls"], truth["newest"][0]["path"]) == (1, "/api/v3/depth")
+    assert liar.get("/api/v3/depth", symbol="BTCUSDT").status_code == 200
+
+
+def test_server_errors_strike_the_share_that_they_name(liar: Any) -> None:
+    begun = liar.begin("server_error", duration_s=60, params={"status": 502, "share": 0.5}, seed=4)
+    answers = [liar.get("/api/v3/ping") for _ in range(20)]
+    failed = [answer for answer in answers if answer.status_code == 502]
+    assert 0 < len(failed) < 20
+    assert all(answer.json()["code"] == -1001 for answer in failed)
+    assert liar.end(begun["id"])["planted"]["calls"] == len(failed)
+
+
+def test_slow_rest_answers_right_but_late(liar: Any) -> None:
+    begun = liar.begin("slow_rest", duration_s=60, params={"delay_ms": 700, "path": "/api/v3/time"})
+    before = time.monotonic()
+    answer = liar.get("/api/v3/time")
+    assert time.monotonic() - before >= 0.7
+    assert answer.status_code == 200
+    assert liar.end(begun["id"])["planted"]["calls"] == 1
+
+
+def test_a_stale_snapshot_shows_an_old_book_while_the_stream_goes_on(liar: Any) -> None:
+    socket = liar.socket("/ws/btcusdt@depth@100ms")
+    begun = liar.begin("stale_snapshot", symbol="BTCUSDT", duration_s=60)
+    old = begun["planted"]["last_update_id"]
+    first = liar.api("depth", symbol="BTCUSDT", limit=20)
+    assert first["lastUpdateId"] == old
+    socket.wait_for(lambda frame: frame["U"] > old + 1)
+    assert liar.api("depth", symbol="BTCUSDT", limit=20) == first
+    assert liar.api("depth", symbol="ETHUSDT", limit=5)["lastUpdateId"] != old
+    assert liar.end(begun["id"])["planted"]["snapshots_served"] == 2
+    assert liar.api("depth", symbol="BTCUSDT", limit=20)["lastUpdateId"] > old
 
 
 @pytest.mark.parametrize(
@@ -156,7 +298,11 @@ def test_a_flash_crash_can_be_ended(liar: Any) -> None:
     [
         ({}, "name"),
         ({"name": "nope"}, "name"),
-        ({"name": "slow_feed"}, "name"),
+        ({"name": "silent_symbol"}, "symbol"),
+        ({"name": "slow_feed", "params": {"delay_ms": 1}}, "params.delay_ms"),
+        ({"name": "reorder", "symbol": "ETHUSDT", "params": {"stream": "btcusdt@trade"}}, "params.stream"),
+        ({"name": "slow_rest", "params": {"path": "api"}}, "params.path"),
+        ({"name": "stale_snapshot"}, "symbol"),
         ({"name": "outage", "symbol": "BTCUSDT"}, "symbol"),
         ({"name": "flash_crash"}, "symbol"),
         ({"name": "flash_crash", "symbol": "NOPE"}, "symbol"),

@@ -1,4 +1,4 @@
-"""Scenarios of the wire: the market is right, but what reaches clients isn't. Their seconds are the wall clock's."""
+"""Scenarios of sockets: the market is right, but the connections aren't. Their seconds are the wall clock's."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,13 +6,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from market_simulator.scenarios.director import Entry, Plan
-from market_simulator.wire.faults import DropRule, Faults
+from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
-from market_simulator.wire.lobby import GOING_AWAY, Lobby
+from market_simulator.wire.lobby import DAY_OVER, GOING_AWAY, Lobby
 from market_simulator.wire.payloads import server_shutdown
 from market_simulator.wire.session import Session
-from market_simulator.wire.streams import Kind, MalformedStream, parse_stream
-from shared.errors import InvalidInput
 from shared.web.models import Body
 
 
@@ -24,13 +22,6 @@ class OutageParams(Body):
     """`status` of every REST answer."""
 
     status: Literal[500, 502, 503, 504] = Field(503, description="HTTP status of every exchange REST call")
-
-
-class DropParams(Body):
-    """Which frames to leave out."""
-
-    stream: str = Field(max_length=80, description="the stream's name, such as btcusdt@trade")
-    share: float = Field(0.1, gt=0, le=1, description="which part of its frames to leave out")
 
 
 @dataclass
@@ -98,31 +89,24 @@ class SilentSocket:
 
 
 @dataclass
-class Drop:
-    """Frames of one stream are left out, for all its subscribers; their ids are ground truth."""
+class DayCut:
+    """Sockets are closed as at the end of their day."""
 
     plan: Plan
-    faults: Faults
-    hub: Hub
-    rule: DropRule | None = None
+    lobby: Lobby
+    closed: int = 0
 
     def begin(self) -> None:
-        assert isinstance(self.plan.params, DropParams)  # noqa: S101  # the entry's own model, for the type checker
-        try:
-            channel = parse_stream(self.plan.params.stream)
-        except MalformedStream:
-            raise InvalidInput.field("params.stream", "is no stream name") from None
-        if channel.kind is Kind.SILENT or (channel.symbol and self.hub.find(channel.symbol) is None):
-            raise InvalidInput.field("params.stream", "carries nothing here")
-        self.rule = DropRule(channel, self.plan.params.share, self.plan.seed)
-        self.faults.drops.append(self.rule)
+        sessions = self.lobby.matching(self.plan.symbol)
+        self.closed = len(sessions)
+        for session in sessions:
+            session.outbox.end(GOING_AWAY, DAY_OVER)
 
-    def end(self, expired: bool) -> None:  # noqa: ARG002  # ends alike
-        self.faults.drops = [rule for rule in self.faults.drops if rule is not self.rule]
+    def end(self, expired: bool) -> None:
+        """Nothing to take back."""
 
     def truth(self) -> dict[str, Any]:
-        ids = list(self.rule.ids) if self.rule else []
-        return {"frames_dropped": self.rule.dropped if self.rule else 0, "newest_ids": ids}
+        return {"sockets_closed": self.closed}
 
 
 @dataclass
@@ -165,8 +149,8 @@ def menu(hub: Hub, lobby: Lobby, faults: Faults) -> list[Entry]:
             30.0, NoParams, lambda plan: SilentSocket(plan, lobby),
         ),
         Entry(
-            "drop", "a share of one stream's frames is left out", "none", 30.0, DropParams,
-            lambda plan: Drop(plan, faults, hub),
+            "day_cut", "the sockets (those that listen to `symbol`) are closed as after 24 h", "optional", None,
+            NoParams, lambda plan: DayCut(plan, lobby),
         ),
         Entry(
             "server_shutdown", "serverShutdown is sent, and after duration_s the sockets are closed", "optional", 5.0,

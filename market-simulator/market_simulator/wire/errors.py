@@ -21,8 +21,8 @@ class ExchangeError(Exception):
         return {"code": self.code, "msg": self.msg}
 
 
-def internal() -> ExchangeError:
-    return ExchangeError(-1001, "Internal error; unable to process your request. Please try again.", 503)
+def internal(status: int = 503) -> ExchangeError:
+    return ExchangeError(-1001, "Internal error; unable to process your request. Please try again.", status)
 
 
 def too_much_weight(limit: int, retry_after_s: int) -> ExchangeError:

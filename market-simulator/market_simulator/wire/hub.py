@@ -8,7 +8,7 @@
 - Nothing is logged per frame, and the pump sleeps when nobody listens.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +20,7 @@ from market_simulator.market import BookTicker, DepthUpdate, SymbolMarket, Trade
 from market_simulator.sim_clock import SimClock
 from market_simulator.wire import payloads, timed
 from market_simulator.wire.aggregates import Aggregate, LiveAggregates
-from market_simulator.wire.faults import Faults
+from market_simulator.wire.frame_rules import Frame, FrameRules
 from market_simulator.wire.streams import Channel, Kind
 from shared.websocket_frames import Opcode, encode_frame
 
@@ -93,10 +93,10 @@ class Feed:
 class Hub:
     """All feeds, and who listens to what. Also where REST finds its markets (`calls.Markets`)."""
 
-    def __init__(self, markets: Mapping[str, SymbolMarket], clock: SimClock, faults: Faults):
+    def __init__(self, markets: Mapping[str, SymbolMarket], clock: SimClock):
         self._markets = markets
         self._clock = clock
-        self._faults = faults
+        self.rules = FrameRules()  # the lies in force about frames
         self._feeds = {symbol: Feed(market) for symbol, market in markets.items()}
         self._arrays: dict[Channel, Topic] = {}
         self._watched: list[Feed] = []
@@ -193,6 +193,8 @@ class Hub:
     def tick(self) -> None:
         """Bring every watched market to now and push what is due."""
         now_ms = self._clock.now_ms()
+        if self.rules:
+            self.release(self.rules.due(now_ms))
         for feed in self._watched:
             self._advance(feed, now_ms)
         for feed in self._watched:
@@ -254,9 +256,21 @@ class Hub:
                 self._publish(topic, now_ms, build)
 
     def _publish(self, topic: Topic, id: Any, build: Builder) -> None:
-        """Send one payload in every form that somebody wants. `id` is what a dropped frame is known by."""
-        if self._faults.drops and self._faults.drops_frame(topic.channel, id):
-            return
+        """Send one payload in every form that somebody wants. `id` is what a lie's record calls it."""
+        if self.rules:
+            self.release(self.rules.pass_on(Frame(topic.channel, id, build), self._clock.now_ms()))
+        else:
+            self._send(topic, build)
+
+    def release(self, frames: Iterable[Frame]) -> None:
+        """Send frames that a rule has let go, to whoever listens now."""
+        for frame in frames:
+            feed = self._feeds.get(frame.channel.symbol)
+            topic = (self._arrays if feed is None else feed.topics).get(frame.channel)
+            if topic is not None:
+                self._send(topic, frame.build, frame.spoil)
+
+    def _send(self, topic: Topic, build: Builder, spoil: Callable[[bytes], bytes] | None = None) -> None:
         bodies: dict[int, bytes] = {}
         for form, receivers in topic.forms.items():
             body = bodies.get(form.scale)
@@ -264,7 +278,7 @@ class Hub:
                 body = bodies[form.scale] = orjson.dumps(build(form.scale))
             if form.combined:
                 body = b'{"stream":' + orjson.dumps(form.name) + b',"data":' + body + b"}"
-            frame = encode_frame(Opcode.TEXT, body)
+            frame = encode_frame(Opcode.TEXT, body if spoil is None else spoil(body))
             self.frames_encoded += 1
             self.frames_sent += len(receivers)
             for receiver in receivers:

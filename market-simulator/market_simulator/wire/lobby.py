@@ -17,6 +17,7 @@ from shared.web.websocket import WebSocket
 from shared.websocket_frames import Message, Opcode
 
 GOING_AWAY = 1001
+DAY_OVER = "24 h are over"
 SEND_BUFFER_BYTES = 262_144  # the kernel would grow it to 4 MB for a client that doesn't read
 ROUND_S = 1.0
 
@@ -131,7 +132,7 @@ class Lobby:
         """One look at every socket."""
         for session, ws in list(self.connections.items()):
             if now_s - session.opened_s >= self._rules.life_s:
-                session.outbox.end(GOING_AWAY, "24 h are over")
+                session.outbox.end(GOING_AWAY, DAY_OVER)
             elif now_s - session.ponged_s >= self._rules.pong_timeout_s:
                 ws.abort()
             elif now_s - session.pinged_s >= self._rules.ping_s:

@@ -14,6 +14,7 @@ from market_simulator.wire.exchange_info import empty_futures_info, exchange_inf
 from market_simulator.wire.numbers import fixed8, quote8
 from market_simulator.wire.params import Params
 from market_simulator.wire.payloads import average_price, close_time, partial_depth
+from market_simulator.wire.rest_rules import RestRules
 from market_simulator.wire.ticker_calls import TickerCalls
 
 AVERAGE_MINUTES = 5
@@ -23,8 +24,9 @@ PERMISSIONS = ("SPOT",)  # what `permissions` may name and still find our symbol
 class Rest:
     """All calls by path; `answer` is the way in."""
 
-    def __init__(self, markets: Markets):
+    def __init__(self, markets: Markets, lies: RestRules | None = None):
         self._markets = markets
+        self._lies = lies or RestRules()
         self.endpoints: dict[str, tuple[int, Endpoint]] = {
             "/api/v3/ping": (1, self.ping),
             "/api/v3/time": (1, self.time),
@@ -95,7 +97,7 @@ class Rest:
 
         def work() -> Any:
             self._markets.catch_up(symbol)
-            return partial_depth(market.book(), limit)
+            return partial_depth(self._lies.book(symbol) or market.book(), limit)
 
         return work
 

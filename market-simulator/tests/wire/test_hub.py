@@ -13,7 +13,7 @@ from market_simulator.recorded import RecordedMarket
 from market_simulator.sim_clock import SimClock
 from market_simulator.symbols import RECORDED
 from market_simulator.tape_reader import load_tape
-from market_simulator.wire.faults import DropRule, Faults
+from market_simulator.wire.frame_rules import Reorder, Silence, Target
 from market_simulator.wire.hub import Form, Hub
 from market_simulator.wire.streams import parse_stream
 from market_simulator.wire.timed import ChangedTickers
@@ -45,8 +45,8 @@ class Stage:
     """A hub and its clock."""
 
     def __init__(self, markets: dict[str, SymbolMarket]) -> None:
-        self.clock, self.faults = FakeClock(NOON), Faults()
-        self.hub = Hub(markets, SimClock(self.clock), self.faults)
+        self.clock = FakeClock(NOON)
+        self.hub = Hub(markets, SimClock(self.clock))
 
     def listen(self, name: str, combined: bool = False, scale: int = 1) -> Client:
         client = Client()
@@ -172,14 +172,29 @@ def test_an_array_holds_only_what_changed(markets: dict[str, SymbolMarket]) -> N
 
 def test_dropped_frames_are_the_recorded_ones_for_every_form(stage: Stage) -> None:
     raw, wrapped = stage.listen("btcusdt@trade"), stage.listen("btcusdt@trade", True)
-    rule = DropRule(parse_stream("btcusdt@trade"), 0.3, seed=5)
-    stage.faults.drops.append(rule)
+    rule = Silence(Target(parse_stream("btcusdt@trade")), seed=5, share=0.3)
+    stage.hub.rules.add(rule)
     stage.run(20)
     ids = [frame["t"] for frame in raw.payloads()]
     assert [frame["data"]["t"] for frame in wrapped.payloads()] == ids
-    assert rule.dropped == len(rule.ids) > 0
-    every = sorted([*ids, *rule.ids])
+    dropped = [one["id"] for one in rule.truth()["newest"]]
+    assert rule.struck == len(dropped) > 0
+    every = sorted([*ids, *dropped])
     assert every == list(range(every[0], every[0] + len(every)))
+
+
+def test_a_frame_held_by_a_rule_leaves_when_it_is_due_or_the_rule_ends(stage: Stage) -> None:
+    client = stage.listen("btcusdt@trade")
+    rule = Reorder(Target(parse_stream("btcusdt@trade")), seed=5, places=10**6)
+    stage.hub.rules.add(rule)
+    stage.run(9)
+    held = rule.truth()["newest"][0]["id"]
+    assert held not in [frame["t"] for frame in client.payloads()]
+    stage.run(5)
+    assert held in [frame["t"] for frame in client.payloads()]
+    held = rule.truth()["newest"][-1]["id"]
+    stage.hub.release(stage.hub.rules.remove(rule, stage.hub.now_ms()))
+    assert client.payloads()[-1]["t"] == held
 
 
 def test_nothing_is_left_of_a_client_that_went(stage: Stage) -> None:
