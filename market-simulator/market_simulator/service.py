@@ -10,7 +10,7 @@ from market_simulator.exchange_routes import add_exchange_routes
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import SymbolMarket
 from market_simulator.page_routes import add_page_routes
-from market_simulator.scenarios import frame_faults, market_moves, rest_faults, wire_faults
+from market_simulator.scenarios import frame_faults, market_effects, market_moves, rest_faults, wire_faults
 from market_simulator.scenarios.director import Director
 from market_simulator.session_routes import add_session_routes
 from market_simulator.sessions import SessionPlan, Sessions
@@ -90,6 +90,7 @@ def _venue(
     lobby = Lobby(hub, faults, clock.monotonic, rules)
     menu = [
         *market_moves.menu(hub),
+        *market_effects.menu(hub),
         *wire_faults.menu(hub, lobby, faults),
         *frame_faults.menu(hub),
         *rest_faults.menu(hub, faults, sim_clock.real_s),
