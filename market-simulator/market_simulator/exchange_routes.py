@@ -63,9 +63,11 @@ def below_session(path: str) -> str:
 
 
 def _answer(venue: Venue) -> Response:
+    path, address = below_session(request.path), client_address(request.environ)
+
     def spend(weight: int) -> None:
         if venue.limit is not None:
-            venue.limit.spend(client_address(request.environ), weight, venue.clock.real_s())
+            venue.limit.spend(address, path, weight, venue.clock.real_s())
 
     status = venue.faults.outage_status
     if status is not None:
@@ -87,7 +89,7 @@ def _answer(venue: Venue) -> Response:
         response = _respond(error.document(), error.status)
         response.headers.update(error.headers)
     if venue.limit is not None:
-        response.headers[WEIGHT_HEADER] = str(venue.limit.used(client_address(request.environ), venue.clock.real_s()))
+        response.headers[WEIGHT_HEADER] = str(venue.limit.used(address, path, venue.clock.real_s()))
     return response
 
 

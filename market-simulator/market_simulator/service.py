@@ -1,12 +1,14 @@
 """Builds the simulator: the only file that names concrete parts and wires them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gevent
 
 from market_simulator.exchange_routes import add_exchange_routes
+from market_simulator.futures_markets import FuturesListing, FuturesMarkets
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import SymbolMarket
 from market_simulator.page_routes import add_page_routes
@@ -19,10 +21,11 @@ from market_simulator.sim_clock import SimClock
 from market_simulator.sim_routes import add_sim_routes
 from market_simulator.spot_markets import LISTED, SpotMarkets
 from market_simulator.venue import Venue
+from market_simulator.wire.dialect import FUTURES
 from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
-from market_simulator.wire.limits import WeightLimit
-from market_simulator.wire.lobby import Lobby, Rules
+from market_simulator.wire.limits import FUTURES_MESSAGES_PER_SECOND, Limits, Rules
+from market_simulator.wire.lobby import Lobby
 from market_simulator.wire.rest import Rest
 from shared.clock import Clock, SystemClock
 from shared.config import ConfigError
@@ -47,12 +50,12 @@ def build(
     if sim_clock.now_ms() < EPOCH_MS:
         raise ConfigError("Wrong setting: SIM_START and SIM_SPEED: simulated time must not lie before 2020-01-01")
 
-    def given(_seed: int, symbols: tuple[str, ...]) -> Markets:
+    def given(_seed: int, symbols: tuple[str, ...]) -> tuple[Markets, FuturesMarkets]:
         assert markets is not None  # noqa: S101  # only used where it was given
-        return {symbol: market for symbol, market in markets.items() if symbol in symbols}
+        return {symbol: market for symbol, market in markets.items() if symbol in symbols}, FuturesMarkets({})
 
     listed = LISTED if markets is None else tuple(markets)
-    make = SpotMarkets(TAPES).make if markets is None else given
+    make = _maker() if markets is None else given
     root = _venue(settings, clock, sim_clock, make(settings.SIM_SEED, listed), settings.SIM_SEED, settings.SIM_LIMITS)
 
     def private(plan: SessionPlan) -> Venue:
@@ -78,16 +81,33 @@ def build(
     return service
 
 
+def _maker() -> Callable[[int, tuple[str, ...]], tuple[Markets, FuturesMarkets]]:
+    spot_markets = SpotMarkets(TAPES)
+    listing = FuturesListing(TAPES, spot_markets.tapes)
+
+    def make(seed: int, symbols: tuple[str, ...]) -> tuple[Markets, FuturesMarkets]:
+        spot = spot_markets.make(seed, symbols)
+        return spot, listing.make(seed, spot)
+
+    return make
+
+
 def _venue(
-    settings: SimulatorSettings, clock: Clock, sim_clock: SimClock, markets: Markets, seed: int, limited: bool
-) -> Venue:
-    faults = Faults()
+    settings: SimulatorSettings, clock: Clock, sim_clock: SimClock, both: tuple[Markets, FuturesMarkets], seed: int,
+    limited: bool,
+) -> Venue:  # fmt: skip
+    faults, (markets, futures) = Faults(), both
     hub = Hub(markets, sim_clock)
     rules = Rules(
         settings.SIM_PING_S, settings.SIM_PONG_TIMEOUT_S, settings.SIM_CONNECTION_LIFE_S, limited,
         settings.SIM_WS_ERRORS == "nested",
     )  # fmt: skip
-    lobby = Lobby(hub, faults, clock.monotonic, rules)
+    futures_rules = replace(
+        rules, ping_s=settings.SIM_FUTURES_PING_S, pong_timeout_s=settings.SIM_FUTURES_PONG_TIMEOUT_S,
+        messages_a_second=FUTURES_MESSAGES_PER_SECOND,
+    )  # fmt: skip
+    futures_hub = Hub(futures, sim_clock, FUTURES)
+    lobby = Lobby(hub, faults, clock.monotonic, rules, (futures_hub, futures_rules))
     menu = [
         *market_moves.menu(hub),
         *market_effects.menu(hub),
@@ -96,8 +116,11 @@ def _venue(
         *rest_faults.menu(hub, faults, sim_clock.real_s),
     ]
     director = Director(menu, markets, sim_clock.real_s, sim_clock.speed)
-    limit = WeightLimit() if limited else None
-    return Venue(sim_clock, markets, faults, hub, lobby, Rest(hub, faults.rest), director, limit, seed, NOTE, clock.monotonic)
+    limit = Limits() if limited else None
+    rest = Rest(hub, (futures_hub, futures.infos), faults.rest)
+    return Venue(
+        sim_clock, markets, faults, hub, futures_hub, lobby, rest, director, limit, seed, NOTE, clock.monotonic
+    )
 
 
 def _check_symbols(symbols: tuple[str, ...], listed: tuple[str, ...]) -> None:
@@ -126,7 +149,7 @@ def _counters(root: Venue, sessions: Sessions) -> dict[str, int]:
     venues = [root, *sessions.venues()]
     return {
         "sockets": sum(len(venue.lobby.connections) for venue in venues),
-        "frames_sent": sum(venue.hub.frames_sent for venue in venues),
+        "frames_sent": sum(hub.frames_sent for venue in venues for hub in venue.hubs),
         "scenarios_running": sum(venue.director.running for venue in venues),
         "sessions": len(sessions),
     }
@@ -138,8 +161,9 @@ def _report(service: Service, root: Venue, sessions: Sessions) -> None:
             **_counters(root, sessions),
             "sockets_accepted": root.lobby.accepted,
             "sockets_overflowed": root.lobby.overflowed,
-            "frames_encoded": root.hub.frames_encoded,
+            "frames_encoded": sum(hub.frames_encoded for hub in root.hubs),
             "channels": root.hub.listening(),
+            "futures_channels": root.futures_hub.listening(),
         }
 
     service.stats(counters)

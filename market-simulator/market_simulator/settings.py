@@ -43,4 +43,8 @@ class SimulatorSettings(Settings):
     )
     SIM_PING_S: float = Field(20.0, ge=0.05, le=3600, description="seconds between pings on a socket")
     SIM_PONG_TIMEOUT_S: float = Field(60.0, ge=0.1, le=3600, description="a socket without a true pong ends after this")
+    SIM_FUTURES_PING_S: float = Field(180.0, ge=0.05, le=3600, description="seconds between pings on a futures socket")
+    SIM_FUTURES_PONG_TIMEOUT_S: float = Field(
+        600.0, ge=0.1, le=3600, description="a futures socket without a true pong ends after this"
+    )
     SIM_CONNECTION_LIFE_S: float = Field(86_400.0, ge=0.5, le=604_800, description="a socket is closed at this age")

@@ -3,6 +3,7 @@ each session has one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gevent
@@ -12,7 +13,7 @@ from market_simulator.scenarios.director import Director
 from market_simulator.sim_clock import SimClock
 from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
-from market_simulator.wire.limits import WeightLimit
+from market_simulator.wire.limits import Limits
 from market_simulator.wire.lobby import GOING_AWAY, Lobby
 from market_simulator.wire.numbers import fixed8
 from market_simulator.wire.rest import Rest
@@ -30,18 +31,25 @@ class Venue:
     markets: Mapping[str, SymbolMarket]
     faults: Faults
     hub: Hub
+    futures_hub: Hub
     lobby: Lobby
     rest: Rest
     director: Director
-    limit: WeightLimit | None
+    limit: Limits | None
     seed: int
     note: str
     monotonic: Callable[[], float]
     _greenlets: list[gevent.Greenlet] = field(default_factory=list)
 
+    @property
+    def hubs(self) -> tuple[Hub, Hub]:
+        """Spot's and futures'."""
+        return self.hub, self.futures_hub
+
     def start(self, on_bug: Callable[[Exception], None]) -> None:
         """Begin to run. `on_bug` hears what the pump met and survived."""
-        jobs = (lambda: self.hub.run(on_bug), self.lobby.watch, self._watch_scenarios)
+        pumps = [partial(hub.run, on_bug) for hub in self.hubs]
+        jobs = (*pumps, self.lobby.watch, self._watch_scenarios)
         self._greenlets = [gevent.spawn(job) for job in jobs]
 
     def stop(self) -> None:

@@ -17,16 +17,22 @@ PLACES = {
     "v1": "/api/v1",
     "fapiPublic": "/fapi/v1",
     "fapiPublicV2": "/fapi/v2",
+    "fapiData": "/futures/data",
     "dapiPublic": "/dapi/v1",
 }
 
 
 def pointed_at(exchange: Any, simulator: Any) -> Any:
-    """The exchange with its base URLs changed, which is configuration."""
+    """The exchange with its base URLs changed, which is configuration.
+
+    ccxt takes a socket for spot's when its URL holds `/stream`, as stream.binance.com's does, hence the user name.
+    Futures' URL must end with `/ws`: ccxt puts the routes `/public` and `/market` before that.
+    """
     api = exchange.urls["api"]
     api.update({name: simulator.base_url + path for name, path in PLACES.items()})
     if "ws" in api:
-        api["ws"].update({"spot": f"{simulator.ws_url}/ws", "future": f"{simulator.ws_url}/ws"})
+        spot = simulator.ws_url.replace("://", "://stream@")
+        api["ws"].update({"spot": f"{spot}/ws", "future": f"{simulator.ws_url}/ws"})
     return exchange
 
 

@@ -52,9 +52,9 @@ def test_the_301st_connection_within_five_minutes_is_closed(start_simulator: Any
         "/api/v3/nosuch",
         "/api/v1/time",
         "/api",
-        "/fapi/v1/time",
+        "/fapi/v1/nosuch",
         "/dapi/v1/depth",
-        "/futures/data/basis",
+        "/futures/data/nosuch",
         "/ws/btcusdt@trade",
         "/stream",
     ],
@@ -65,9 +65,8 @@ def test_an_unknown_exchange_path_is_404_in_the_exchanges_shape(simulator: Any, 
     assert answer.json() == {"code": -1020, "msg": "This operation is not supported."}
 
 
-@pytest.mark.parametrize("path", ["/fapi/v1/exchangeInfo", "/dapi/v1/exchangeInfo"])
-def test_the_futures_list_nothing(simulator: Any, path: str) -> None:
-    assert simulator.get(path).json()["symbols"] == []
+def test_coin_margined_futures_list_nothing(simulator: Any) -> None:
+    assert simulator.get("/dapi/v1/exchangeInfo").json()["symbols"] == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -109,9 +109,9 @@ def test_an_unknown_symbol_is_accepted_and_silent(simulator: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/public/ws/btcusdt@bookTicker", "/market/stream?streams=btcusdt@trade", "/market/ws/7"]
+    "path", ["/market/ws/btcusdt@bookTicker", "/market/stream?streams=btcusdt@depth", "/market/ws/7"]
 )
-def test_futures_routes_accept_and_stay_silent(simulator: Any, path: str) -> None:
+def test_the_wrong_route_of_futures_accepts_and_stays_silent(simulator: Any, path: str) -> None:
     socket = simulator.socket(path)
     assert socket.call("SUBSCRIBE", ["btcusdt@bookTicker"]) == {"result": None, "id": 1}
     assert socket.collect(1.0) == []

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from market_simulator.market import SymbolMarket, Trade
 
-# Trades of one T arrive at most 8 ms apart on the tape; after that a group is whole.
+# Trades of one T arrive at most 8 ms apart on the spot tape, 35 ms on the futures one; after that a group is whole.
 SETTLED_MS = 25
+FUTURES_SETTLED_MS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def aggregate(trades: Iterable[Trade]) -> Iterator[Aggregate]:
 class LiveAggregates:
     """Aggregates of a live stream: one is handed out when the next begins or when it has settled."""
 
-    def __init__(self) -> None:
+    def __init__(self, settled_ms: int = SETTLED_MS) -> None:
+        self._settled_ms = settled_ms
         self._open: Aggregate | None = None
 
     def add(self, trade: Trade) -> Aggregate | None:
@@ -60,7 +62,7 @@ class LiveAggregates:
 
     def settle(self, now_ms: int) -> Aggregate | None:
         """The open aggregate, once no further trade can join it."""
-        if self._open is None or now_ms < self._open.last.event_ms + SETTLED_MS:
+        if self._open is None or now_ms < self._open.last.event_ms + self._settled_ms:
             return None
         done, self._open = self._open, None
         return done

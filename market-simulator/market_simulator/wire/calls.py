@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from market_simulator.futures_market import FuturesMarket
 from market_simulator.market import SymbolMarket
 from market_simulator.wire import errors
 from market_simulator.wire.params import Params
@@ -47,6 +48,11 @@ def listed(markets: Markets, symbol: str) -> SymbolMarket:
     if market is None:
         raise errors.bad_symbol()
     return market
+
+
+def futures_listed(markets: Markets, symbol: str) -> FuturesMarket:
+    """A perpetual's market, where `markets` are perpetuals. Raises -1121."""
+    return cast(FuturesMarket, listed(markets, symbol))
 
 
 def trading(markets: Markets, symbol: str, status: str | None) -> SymbolMarket:

@@ -25,8 +25,8 @@ def internal(status: int = 503) -> ExchangeError:
     return ExchangeError(-1001, "Internal error; unable to process your request. Please try again.", status)
 
 
-def too_much_weight(limit: int, retry_after_s: int) -> ExchangeError:
-    msg = f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE."
+def too_much_weight(limit: int, retry_after_s: int, minutes: int = 1) -> ExchangeError:
+    msg = f"Too much request weight used; current limit is {limit} request weight per {minutes} MINUTE."
     return ExchangeError(-1003, msg, 429, {"Retry-After": str(retry_after_s)})
 
 
@@ -46,6 +46,10 @@ def unsupported(status: int = 404) -> ExchangeError:
 def unknown_session() -> ExchangeError:
     """No error of the exchange's: the first part of a session's base URL leads nowhere."""
     return ExchangeError(-1020, "No such session is open.", 404)
+
+
+def backward_span() -> ExchangeError:
+    return ExchangeError(-1023, "Start time is greater than end time.")
 
 
 def illegal(name: str, legal: str) -> ExchangeError:
@@ -88,6 +92,10 @@ def bad_symbol_status() -> ExchangeError:
     return ExchangeError(-1122, "Invalid symbolStatus.")
 
 
+def too_long_a_span() -> ExchangeError:
+    return ExchangeError(-1127, "More than one hour between startTime and endTime.")
+
+
 def bad_combination() -> ExchangeError:
     return ExchangeError(-1128, "Combination of optional parameters invalid.")
 
@@ -106,6 +114,10 @@ def repeated_symbol() -> ExchangeError:
 
 def bad_time_unit() -> ExchangeError:
     return ExchangeError(-1194, "Invalid time unit.")
+
+
+def bad_depth_limit(limit: int) -> ExchangeError:
+    return ExchangeError(-4021, f"{limit} is not valid depth limit.")
 
 
 def not_in_status() -> ExchangeError:

@@ -8,7 +8,6 @@ from market_simulator.wire.limits import WEIGHT_PER_MINUTE
 from market_simulator.wire.numbers import fixed8
 
 MOST = 9_000_000
-FUTURES_WEIGHT = 2400
 
 
 def exchange_info(now_ms: int, symbols: Iterable[SymbolInfo], permission_sets: bool, scale: int = 1) -> dict[str, Any]:
@@ -17,10 +16,10 @@ def exchange_info(now_ms: int, symbols: Iterable[SymbolInfo], permission_sets: b
         "timezone": "UTC",
         "serverTime": now_ms * scale,
         "rateLimits": [
-            _limit("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_PER_MINUTE),
-            _limit("ORDERS", "SECOND", 10, 100),
-            _limit("ORDERS", "DAY", 1, 200_000),
-            _limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
+            rate_limit("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_PER_MINUTE),
+            rate_limit("ORDERS", "SECOND", 10, 100),
+            rate_limit("ORDERS", "DAY", 1, 200_000),
+            rate_limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
         ],
         "exchangeFilters": [],
         "symbols": [_symbol(info, permission_sets) for info in symbols],
@@ -28,20 +27,8 @@ def exchange_info(now_ms: int, symbols: Iterable[SymbolInfo], permission_sets: b
     }
 
 
-def empty_futures_info(now_ms: int) -> dict[str, Any]:
-    """The answer of `/fapi/v1/exchangeInfo` and `/dapi/v1/exchangeInfo`: the right shape, nothing listed."""
-    return {
-        "timezone": "UTC",
-        "serverTime": now_ms,
-        "futuresType": "U_MARGINED",
-        "rateLimits": [_limit("REQUEST_WEIGHT", "MINUTE", 1, FUTURES_WEIGHT)],
-        "exchangeFilters": [],
-        "assets": [],
-        "symbols": [],
-    }
-
-
-def _limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+def rate_limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+    """One entry of `rateLimits`."""
     return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
 
 

@@ -16,18 +16,17 @@ import gevent
 import orjson
 from gevent.event import Event
 
-from market_simulator.market import BookTicker, DepthUpdate, SymbolMarket, Trade
+from market_simulator.market import BookTicker, DepthUpdate, SymbolInfo, SymbolMarket, Trade
 from market_simulator.sim_clock import SimClock
-from market_simulator.wire import payloads, timed
+from market_simulator.wire import timed
 from market_simulator.wire.aggregates import Aggregate, LiveAggregates
+from market_simulator.wire.dialect import SPOT, Dialect
 from market_simulator.wire.frame_rules import Frame, FrameRules
 from market_simulator.wire.streams import Channel, Kind
 from shared.websocket_frames import Opcode, encode_frame
 
 TICK_S = 0.01
 AFTER_BUG_S = 1.0
-
-Builder = Callable[[int], Any]
 
 
 class Receiver(Protocol):
@@ -51,7 +50,7 @@ class Topic:
         self.channel = channel
         self.forms: dict[Form, dict[Receiver, None]] = {}
         self.state: Any = None  # what its kind needs between two pushes
-        self.phase_ms = timed.KlineFeed.SETTLE_MS if channel.kind is Kind.KLINE else 0
+        self.phase_ms = timed.KlineFeed.SETTLE_MS if channel.kind in (Kind.KLINE, Kind.CONTINUOUS_KLINE) else 0
         self._beat = self._beat_of(now_ms)
 
     def is_due(self, now_ms: int) -> bool:
@@ -67,9 +66,9 @@ class Topic:
 class Feed:
     """One symbol: its market and the topics that hang on it."""
 
-    def __init__(self, market: SymbolMarket):
+    def __init__(self, market: SymbolMarket, native_depth_ms: int):
         self.market = market
-        self.symbol = market.info.symbol
+        self._native_depth_ms = native_depth_ms
         self.topics: dict[Channel, Topic] = {}
         self.trades: list[Topic] = []
         self.aggregates: list[Topic] = []
@@ -85,19 +84,24 @@ class Feed:
         self.aggregates = [topic for topic in topics if topic.channel.kind is Kind.AGG_TRADE]
         self.best = [topic for topic in topics if topic.channel.kind is Kind.BOOK_TICKER]
         diffs = [topic for topic in topics if topic.channel.kind is Kind.DEPTH]
-        self.depth = [topic for topic in diffs if topic.channel.period_ms == 100]
-        self.merged_depth = [topic for topic in diffs if topic.channel.period_ms == 1000]
+        self.depth = [topic for topic in diffs if topic.channel.period_ms == self._native_depth_ms]
+        partials = [topic for topic in topics if topic.channel.kind is Kind.PARTIAL_DEPTH]
+        self.merged_depth = [topic for topic in diffs if topic not in self.depth] + partials
         self.timed = [topic for topic in topics if topic.channel.period_ms and topic not in self.depth]
 
 
 class Hub:
     """All feeds, and who listens to what. Also where REST finds its markets (`calls.Markets`)."""
 
-    def __init__(self, markets: Mapping[str, SymbolMarket], clock: SimClock):
+    def __init__(
+        self, markets: Mapping[str, SymbolMarket], clock: SimClock, dialect: Dialect = SPOT
+    ):
+        """`markets` may make a market when it is first asked for."""
         self._markets = markets
         self._clock = clock
         self.rules = FrameRules()  # the lies in force about frames
-        self._feeds = {symbol: Feed(market) for symbol, market in markets.items()}
+        self.dialect = dialect
+        self._feeds: dict[str, Feed] = {}
         self._arrays: dict[Channel, Topic] = {}
         self._watched: list[Feed] = []
         self._wanted = Event()
@@ -117,16 +121,22 @@ class Hub:
 
     def catch_up(self, symbol: str) -> int:
         now_ms = self._clock.now_ms()
-        self._advance(self._feeds[symbol], now_ms)
+        self._advance(self._feed(symbol), now_ms)
         return now_ms
+
+    def _feed(self, symbol: str) -> Feed:
+        feed = self._feeds.get(symbol)
+        if feed is None:
+            feed = self._feeds[symbol] = Feed(self._markets[symbol], self.dialect.native_depth_ms)
+        return feed
 
     # Who listens
 
     def add(self, receiver: Receiver, channel: Channel, form: Form) -> None:
         """Begin to send a channel. A symbol that isn't listed is silence; nothing is pushed because of subscribing."""
-        feed = self._feeds.get(channel.symbol)
-        if (channel.symbol and feed is None) or channel.kind is Kind.SILENT:
+        if (channel.symbol and channel.symbol not in self._markets) or channel.kind is Kind.SILENT:
             return
+        feed = self._feed(channel.symbol) if channel.symbol else None
         now_ms = self._clock.now_ms()
         topics = self._arrays if feed is None else feed.topics
         if feed is not None:
@@ -153,15 +163,14 @@ class Hub:
 
     def _new_topic(self, channel: Channel, feed: Feed | None, now_ms: int) -> Topic:
         topic = Topic(channel, now_ms)
-        if feed is None:
-            topic.state = timed.ChangedTickers()
-            topic.state.push(self._markets.values(), channel, now_ms)
-        elif channel.kind is Kind.KLINE:
-            topic.state = timed.KlineFeed(feed.market, channel, now_ms)
-        elif channel.kind is Kind.DEPTH:
+        if channel.kind is Kind.DEPTH:
             topic.state = timed.DepthMerger()
+        elif channel.kind is Kind.PARTIAL_DEPTH:
+            topic.state = timed.Span()
         elif channel.kind is Kind.AGG_TRADE:
-            topic.state = LiveAggregates()
+            topic.state = LiveAggregates(self.dialect.settled_ms)
+        elif channel.period_ms:
+            topic.state = self.dialect.feed(channel, None if feed is None else feed.market, self, now_ms)
         return topic
 
     def _lay_out(self, feed: Feed | None) -> None:
@@ -175,7 +184,8 @@ class Hub:
 
     def listening(self) -> dict[str, int]:
         """Live channels per symbol, for /stats."""
-        return {symbol: len(feed.topics) for symbol, feed in self._feeds.items()}
+        feeds = self._feeds
+        return {symbol: len(feeds[symbol].topics) if symbol in feeds else 0 for symbol in self._markets}
 
     # The pump
 
@@ -203,59 +213,56 @@ class Hub:
                     self._push_timed(feed, topic, now_ms)
         for topic in list(self._arrays.values()):
             if topic.is_due(now_ms):
-                build = topic.state.push(self._markets.values(), topic.channel, now_ms)
-                if build is not None:
-                    self._publish(topic, now_ms, build)
+                for id, build in topic.state.beat(now_ms):
+                    self._publish(topic, id, build)
 
     def _advance(self, feed: Feed, now_ms: int) -> None:
-        symbol = feed.symbol
+        info, words = feed.market.info, self.dialect.words
         for event in feed.market.advance(now_ms):
             if isinstance(event, BookTicker):
                 for topic in feed.best:
-                    self._publish(topic, event.update_id, partial(payloads.book_ticker, symbol, event))
+                    self._publish(topic, event.update_id, partial(words.book_ticker, info, event))
             elif isinstance(event, Trade):
                 for topic in feed.trades:
-                    self._publish(topic, event.id, partial(payloads.trade, symbol, event))
+                    self._publish(topic, event.id, partial(words.trade, info, event))
                 for topic in feed.aggregates:
-                    self._push_aggregate(topic, symbol, topic.state.add(event))
+                    self._push_aggregate(topic, info, topic.state.add(event))
             else:
                 self._on_depth(feed, event)
         for topic in feed.aggregates:
-            self._push_aggregate(topic, symbol, topic.state.settle(now_ms))
+            self._push_aggregate(topic, info, topic.state.settle(now_ms))
 
     def _on_depth(self, feed: Feed, event: DepthUpdate) -> None:
-        symbol = feed.symbol
         for topic in feed.depth:
-            ids = [event.first_id, event.last_id]
-            self._publish(topic, ids, partial(payloads.depth_update, symbol, event))
+            self._publish_depth(feed, topic, event)
         for topic in feed.merged_depth:
             topic.state.add(event)
 
-    def _push_aggregate(self, topic: Topic, symbol: str, event: Aggregate | None) -> None:
+    def _push_aggregate(self, topic: Topic, info: SymbolInfo, event: Aggregate | None) -> None:
         if event is not None:
-            self._publish(topic, event.first.id, partial(payloads.agg_trade, symbol, event))
+            self._publish(topic, event.first.id, partial(self.dialect.words.agg_trade, info, event))
 
     def _push_timed(self, feed: Feed, topic: Topic, now_ms: int) -> None:
         channel, market = topic.channel, feed.market
-        if channel.kind is Kind.KLINE:
-            for open_ms, builder in topic.state.beat(now_ms):
-                self._publish(topic, open_ms, builder)
-        elif channel.kind is Kind.DEPTH:
+        if channel.kind is Kind.DEPTH:
             event = topic.state.take(now_ms)
             if event is not None:
-                ids = [event.first_id, event.last_id]
-                self._publish(topic, ids, partial(payloads.depth_update, feed.symbol, event))
+                self._publish_depth(feed, topic, event)
         elif channel.kind is Kind.PARTIAL_DEPTH:
-            book = market.book()
-            if book.last_update_id != topic.state:  # an unchanged book is not sent again
-                topic.state = book.last_update_id
-                self._publish(topic, topic.state, lambda _: payloads.partial_depth(book, channel.levels))
+            event = topic.state.take(now_ms)
+            if event is not None:  # an unchanged book is not sent again
+                book = market.book()
+                build = partial(self.dialect.words.partial_depth, market.info, event, book, channel.levels)
+                self._publish(topic, book.last_update_id, build)
         else:
-            build = timed.single(market, channel, now_ms)
-            if build is not None:
-                self._publish(topic, now_ms, build)
+            for id, build in topic.state.beat(now_ms):
+                self._publish(topic, id, build)
 
-    def _publish(self, topic: Topic, id: Any, build: Builder) -> None:
+    def _publish_depth(self, feed: Feed, topic: Topic, event: DepthUpdate) -> None:
+        build = partial(self.dialect.words.depth_update, feed.market.info, event)
+        self._publish(topic, [event.first_id, event.last_id], build)
+
+    def _publish(self, topic: Topic, id: Any, build: timed.Builder) -> None:
         """Send one payload in every form that somebody wants. `id` is what a lie's record calls it."""
         if self.rules:
             self.release(self.rules.pass_on(Frame(topic.channel, id, build), self._clock.now_ms()))
@@ -270,7 +277,7 @@ class Hub:
             if topic is not None:
                 self._send(topic, frame.build, frame.spoil)
 
-    def _send(self, topic: Topic, build: Builder, spoil: Callable[[bytes], bytes] | None = None) -> None:
+    def _send(self, topic: Topic, build: timed.Builder, spoil: Callable[[bytes], bytes] | None = None) -> None:
         bodies: dict[int, bytes] = {}
         for form, receivers in topic.forms.items():
             body = bodies.get(form.scale)

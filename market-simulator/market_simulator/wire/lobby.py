@@ -9,10 +9,12 @@ import gevent
 
 from market_simulator.wire.errors import ExchangeError
 from market_simulator.wire.faults import Faults
+from market_simulator.wire.futures_streams import is_served_on
 from market_simulator.wire.hub import Hub
-from market_simulator.wire.limits import STREAMS_PER_CONNECTION, ConnectLimit
+from market_simulator.wire.limits import STREAMS_PER_CONNECTION, ConnectLimit, Rules
 from market_simulator.wire.outbox import Outbox
 from market_simulator.wire.session import POLICY, Session
+from market_simulator.wire.streams import Channel
 from shared.web.websocket import WebSocket
 from shared.websocket_frames import Message, Opcode
 
@@ -23,35 +25,22 @@ ROUND_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Seconds of the wall clock. The exchange's own are the defaults."""
-
-    ping_s: float = 20.0
-    pong_timeout_s: float = 60.0
-    life_s: float = 86_400.0
-    limited: bool = True
-    nested_errors: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Wish:
     """What a socket's URL asks for."""
 
     names: list[str]
     combined: bool
     scale: int
-    is_live: bool
+    route: str = ""  # futures: `public` or `market`
 
 
 def read_url(path: str, query: str) -> Wish | None:
-    """`/ws…`, `/stream…`, below `/public` and `/market` too (futures: silent). None: a bad timeUnit.
+    """`/ws…`, `/stream…`, below `/public` and `/market` too (futures). None: a bad timeUnit.
 
     `+` stays `+` in the query: it belongs to `@kline_1d@+08:00`.
     """
     parts = [part for part in path.split("/") if part]
-    is_live = parts[:1] not in (["public"], ["market"])
-    if not is_live:
-        parts = parts[1:]
+    route = parts.pop(0) if parts[:1] in (["public"], ["market"]) else ""
     combined = parts[:1] == ["stream"]
     values = dict(part.partition("=")[::2] for part in query.split("&"))
     unit = unquote(values.get("timeUnit", "MILLISECOND")).upper()
@@ -60,17 +49,22 @@ def read_url(path: str, query: str) -> Wish | None:
     names = parts[1:]
     if combined:
         names = [name for name in unquote(values.get("streams", "")).split("/") if name]
-    return Wish(names, combined, 1000 if unit == "MICROSECOND" else 1, is_live)
+    return Wish(names, combined, 1000 if unit == "MICROSECOND" and not route else 1, route)
 
 
 class Lobby:
     """Lets sockets in and watches over them."""
 
-    def __init__(self, hub: Hub, faults: Faults, monotonic: Callable[[], float], rules: Rules):
+    def __init__(
+        self, hub: Hub, faults: Faults, monotonic: Callable[[], float], rules: Rules,
+        futures: tuple[Hub, Rules] | None = None,
+    ):  # fmt: skip
+        """`futures`: what serves the routes of futures; without it they accept everything and stay silent."""
         self._hub = hub
         self._faults = faults
         self._monotonic = monotonic
         self._rules = rules
+        self._futures = futures
         self._connects = ConnectLimit()
         self.connections: dict[Session, WebSocket] = {}
         self.accepted = 0
@@ -97,10 +91,7 @@ class Lobby:
 
     def _run(self, ws: WebSocket, address: str, wish: Wish) -> None:
         outbox = Outbox(ws)
-        session = Session(
-            self._hub, outbox, address, self._monotonic(), combined=wish.combined, scale=wish.scale,
-            is_live=wish.is_live, limited=self._rules.limited, nested_errors=self._rules.nested_errors,
-        )  # fmt: skip
+        session = self._session(outbox, address, wish)
         ws.on_control = lambda message: self._on_control(session, message)
         self.connections[session] = ws
         self.accepted += 1
@@ -115,6 +106,17 @@ class Lobby:
             self.overflowed += outbox.overflowed
             writer.kill()
 
+    def _session(self, outbox: Outbox, address: str, wish: Wish) -> Session:
+        hub, rules = self._futures if wish.route and self._futures else (self._hub, self._rules)
+
+        def carries(channel: Channel) -> bool:
+            return not wish.route or (self._futures is not None and is_served_on(wish.route, channel))
+
+        return Session(
+            hub, outbox, address, self._monotonic(), rules=rules, combined=wish.combined, scale=wish.scale,
+            carries=carries,
+        )  # fmt: skip
+
     def _on_control(self, session: Session, message: Message) -> None:
         now_s = self._monotonic()
         if message.opcode is Opcode.PONG:
@@ -125,17 +127,20 @@ class Lobby:
     def watch(self) -> None:
         """Ping, and end what is dead or too old, until killed."""
         while True:
-            gevent.sleep(min(ROUND_S, self._rules.ping_s / 4))
+            gevent.sleep(min(ROUND_S, *(rules.ping_s / 4 for rules in self._all_rules())))
             self.round(self._monotonic())
+
+    def _all_rules(self) -> list[Rules]:
+        return [self._rules] if self._futures is None else [self._rules, self._futures[1]]
 
     def round(self, now_s: float) -> None:
         """One look at every socket."""
         for session, ws in list(self.connections.items()):
-            if now_s - session.opened_s >= self._rules.life_s:
+            if now_s - session.opened_s >= session.rules.life_s:
                 session.outbox.end(GOING_AWAY, DAY_OVER)
-            elif now_s - session.ponged_s >= self._rules.pong_timeout_s:
+            elif now_s - session.ponged_s >= session.rules.pong_timeout_s:
                 ws.abort()
-            elif now_s - session.pinged_s >= self._rules.ping_s:
+            elif now_s - session.pinged_s >= session.rules.ping_s:
                 session.ping(now_s)
 
     def matching(self, symbol: str | None) -> list[Session]:

@@ -1,4 +1,6 @@
-"""Scaled integers to the exchange's decimal strings: exact, padded to eight decimals."""
+"""Scaled integers to the exchange's decimal strings: exact, padded to eight decimals or to the tick."""
+
+from collections.abc import Sequence
 
 from market_simulator.market import UNIT, Level
 
@@ -9,6 +11,19 @@ def fixed8(units: int) -> str:
         return "-" + fixed8(-units)
     whole, part = divmod(units, UNIT)
     return f"{whole}.{part:08d}"
+
+
+def padded(units: int, places: int) -> str:
+    """`6180020000000` with 2 places → `61800.20`: futures pad to the tick. What lies beyond is cut."""
+    if units < 0:
+        return "-" + padded(-units, places)
+    whole, part = divmod(units // 10 ** (8 - places), 10**places)
+    return f"{whole}.{part:0{places}d}" if places else str(whole)
+
+
+def padded_levels(levels: Sequence[Level], price_places: int, quantity_places: int) -> list[list[str]]:
+    """Book levels as futures' `[["price", "quantity"], …]`."""
+    return [[padded(price, price_places), padded(quantity, quantity_places)] for price, quantity in levels]
 
 
 def quote8(units: int) -> str:
@@ -25,6 +40,6 @@ def percent3(change: int, base: int) -> str:
     return f"{sign}{thousandths // 1000}.{thousandths % 1000:03d}"
 
 
-def levels8(levels: "list[Level] | tuple[Level, ...]") -> list[list[str]]:
+def levels8(levels: Sequence[Level]) -> list[list[str]]:
     """Book levels as the wire's `[["price", "quantity"], …]`."""
     return [[fixed8(price), fixed8(quantity)] for price, quantity in levels]

@@ -67,6 +67,20 @@ class Params:
             raise errors.invalid("limit")
         return min(default if value is None else value, most)
 
+    def strict_limit(self, default: int, most: int) -> int:
+        """`limit` of futures; what is larger than `most` is refused. Raises -1130."""
+        value = self.number("limit")
+        if value is not None and not 0 < value <= most:
+            raise errors.invalid("limit")
+        return default if value is None else value
+
+    def span_ms(self) -> tuple[int | None, int | None]:
+        """`startTime` and `endTime` of futures, in milliseconds. Raises -1023."""
+        start, end = self.number("startTime"), self.number("endTime")
+        if start is not None and end is not None and start > end:
+            raise errors.backward_span()
+        return start, end
+
     def moment_ms(self, name: str) -> int | None:
         """A time in milliseconds; microseconds are told by their size."""
         value = self.number(name)
@@ -74,7 +88,11 @@ class Params:
 
     def symbol(self) -> str:
         """The mandatory `symbol`."""
-        return checked_symbol("symbol", self.required("symbol"))
+        return self.name("symbol")
+
+    def name(self, parameter: str) -> str:
+        """A mandatory parameter that holds a symbol. Raises -1102, -1100."""
+        return checked_symbol(parameter, self.required(parameter))
 
     def symbols(self) -> list[str] | None:
         """`symbols`, a JSON array of distinct names. Raises -1100, -1151."""

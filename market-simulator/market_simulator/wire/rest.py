@@ -3,17 +3,21 @@
 Pure but for the markets it asks: no Flask, no clock. `Rest.answer` is the one way in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from market_simulator.futures_market import FuturesInfo
 from market_simulator.market import Trade
 from market_simulator.wire import errors
 from market_simulator.wire.aggregates import recent_aggregates
 from market_simulator.wire.calls import Call, Endpoint, Markets, listed, trading
-from market_simulator.wire.exchange_info import empty_futures_info, exchange_info
+from market_simulator.wire.exchange_info import exchange_info
+from market_simulator.wire.figures_calls import FiguresCalls
+from market_simulator.wire.futures_info import futures_info
+from market_simulator.wire.futures_rest import FuturesRest
 from market_simulator.wire.numbers import fixed8, quote8
 from market_simulator.wire.params import Params
-from market_simulator.wire.payloads import average_price, close_time, partial_depth
+from market_simulator.wire.payloads import average_price, best_levels, close_time
 from market_simulator.wire.rest_rules import RestRules
 from market_simulator.wire.ticker_calls import TickerCalls
 
@@ -24,7 +28,11 @@ PERMISSIONS = ("SPOT",)  # what `permissions` may name and still find our symbol
 class Rest:
     """All calls by path; `answer` is the way in."""
 
-    def __init__(self, markets: Markets, lies: RestRules | None = None):
+    def __init__(
+        self, markets: Markets, futures: tuple[Markets, Sequence[FuturesInfo]] | None = None,
+        lies: RestRules | None = None,
+    ):  # fmt: skip
+        """`futures`: the perpetuals' markets and their list; without them `/fapi` lists nothing."""
         self._markets = markets
         self._lies = lies or RestRules()
         self.endpoints: dict[str, tuple[int, Endpoint]] = {
@@ -38,10 +46,15 @@ class Rest:
             "/api/v3/klines": (2, self.klines),
             "/api/v3/uiKlines": (2, self.klines),
             "/api/v3/avgPrice": (2, self.avg_price),
-            "/fapi/v1/exchangeInfo": (1, self.futures_exchange_info),
-            "/dapi/v1/exchangeInfo": (1, self.futures_exchange_info),
+            "/api/v3/referencePrice": (2, self.reference_price),
+            "/api/v3/historicalBlockTrades": (25, self.historical_block_trades),
+            "/fapi/v1/exchangeInfo": (1, self.no_futures),
+            "/dapi/v1/exchangeInfo": (1, self.no_futures),
             **TickerCalls(markets).endpoints,
         }
+        if futures is not None:
+            futures_rest = FuturesRest(*futures)
+            self.endpoints |= futures_rest.endpoints | FiguresCalls(futures[0], futures_rest).endpoints
 
     def answer(self, path: str, query: str, time_unit: str | None, spend: Callable[[int], None]) -> Any:
         """The document for one GET. Raises ExchangeError; a refused call has cost its basic weight."""
@@ -51,7 +64,8 @@ class Rest:
         weight, endpoint = self.endpoints[path]
         call = None
         try:
-            call = Call(Params(query), _scale(time_unit), weight)
+            scale = _scale(time_unit) if path.startswith("/api/") else 1
+            call = Call(Params(query), scale, weight)
             work = endpoint(call)
         finally:
             spend(call.weight if call is not None else weight)
@@ -84,9 +98,9 @@ class Rest:
             chosen = []
         return lambda: exchange_info(self._markets.now_ms(), chosen, show, call.scale)
 
-    def futures_exchange_info(self, call: Call) -> Any:
+    def no_futures(self, call: Call) -> Any:
         call.params.finish()
-        return empty_futures_info(self._markets.now_ms())
+        return futures_info(self._markets.now_ms(), ())
 
     def depth(self, call: Call) -> Any:
         params = call.params
@@ -97,7 +111,7 @@ class Rest:
 
         def work() -> Any:
             self._markets.catch_up(symbol)
-            return partial_depth(self._lies.book(symbol) or market.book(), limit)
+            return best_levels(self._lies.book(symbol) or market.book(), limit)
 
         return work
 
@@ -177,6 +191,29 @@ class Rest:
             return {"mins": AVERAGE_MINUTES, "price": fixed8(price), "closeTime": closed * call.scale}
 
         return work
+
+
+    def reference_price(self, call: Call) -> Any:
+        symbol = call.params.symbol()
+        call.params.finish()
+        market = listed(self._markets, symbol)
+
+        def work() -> Any:
+            now = self._markets.now_ms()
+            price = average_price(market.window(now, AVERAGE_MINUTES * 60_000))
+            return {"symbol": symbol, "referencePrice": fixed8(price), "timestamp": now * call.scale}
+
+        return work
+
+    def historical_block_trades(self, call: Call) -> Any:
+        params = call.params
+        symbol = params.symbol()
+        params.limit(500, 1000)
+        params.required("fromId")
+        params.number("fromId")
+        params.finish()
+        listed(self._markets, symbol)
+        return []  # nobody trades blocks here
 
 
 def _scale(time_unit: str | None) -> int:

@@ -2,15 +2,16 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from market_simulator.wire.commands import Command, CommandError, parse_command
 from market_simulator.wire.hub import Form, Hub
-from market_simulator.wire.limits import STREAMS_PER_CONNECTION, MessageRate
+from market_simulator.wire.limits import STREAMS_PER_CONNECTION, MessageRate, Rules
 from market_simulator.wire.outbox import Outbox
-from market_simulator.wire.streams import Channel, MalformedStream, parse_stream
+from market_simulator.wire.streams import Channel, MalformedStream
 from shared.websocket_frames import Opcode, encode_frame
 
 POLICY = 1008
@@ -19,14 +20,14 @@ _numbers = itertools.count(1)
 
 
 class Session:
-    """A connection. `is_live` false: a futures route, which accepts everything and stays silent.
+    """A connection. `carries`: whether its route serves a channel; others are accepted and stay silent.
 
-    `limited` false lifts the message rate (SIM_LIMITS); the bound on streams stays.
+    Rules that aren't limited lift the message rate (SIM_LIMITS); the bound on streams stays.
     """
 
     def __init__(
-        self, hub: Hub, outbox: Outbox, address: str, now_s: float, *, combined: bool = False, scale: int = 1,
-        is_live: bool = True, limited: bool = True, nested_errors: bool = False,
+        self, hub: Hub, outbox: Outbox, address: str, now_s: float, *, rules: Rules, combined: bool = False,
+        scale: int = 1, carries: Callable[[Channel], bool] = lambda _: True,
     ):  # fmt: skip
         self.id = next(_numbers)
         self.address = address
@@ -37,9 +38,9 @@ class Session:
         self._hub = hub
         self._combined = combined
         self.scale = scale
-        self._is_live = is_live
-        self._rate = MessageRate() if limited else None
-        self._nested_errors = nested_errors
+        self._carries = carries
+        self.rules = rules
+        self._rate = MessageRate(rules.messages_a_second) if rules.limited else None
         self._pings: dict[bytes, None] = {}
         self.pinged_s = self.ponged_s = now_s
 
@@ -48,7 +49,7 @@ class Session:
         channels: dict[str, Channel] = {}
         for name in names:
             try:
-                channels[name] = parse_stream(name)
+                channels[name] = self._hub.dialect.parse(name)
             except MalformedStream:
                 continue
         self._subscribe(channels)
@@ -61,7 +62,7 @@ class Session:
             command = parse_command(text)
             document: dict[str, Any] = {"result": self._execute(command), "id": command.id}
         except CommandError as error:
-            document = error.document(self._nested_errors)
+            document = error.document(self.rules.nested_errors)
         self.send(document)
 
     def within_rate(self, now_s: float) -> bool:
@@ -121,7 +122,7 @@ class Session:
 
     def _parse(self, name: str, command: Command) -> Channel:
         try:
-            return parse_stream(name)
+            return self._hub.dialect.parse(name)
         except MalformedStream:
             raise CommandError(2, INVALID_STREAM, command.id) from None
 
@@ -135,9 +136,8 @@ class Session:
 
     def _unsubscribe(self, names: list[str]) -> None:
         gone = {name: channel for name in names if (channel := self.channels.pop(name, None))}
-        if self._is_live:
-            for name, channel in gone.items():
-                self._hub.remove(self, channel, self._form(name))
+        for name, channel in gone.items():
+            self._hub.remove(self, channel, self._form(name))
 
     def _set_combined(self, combined: bool) -> None:
         if combined == self._combined:
@@ -149,8 +149,8 @@ class Session:
         self._register(kept)
 
     def _register(self, channels: dict[str, Channel]) -> None:
-        if self._is_live:
-            for name, channel in channels.items():
+        for name, channel in channels.items():
+            if self._carries(channel):
                 self._hub.add(self, channel, self._form(name))
 
     def _form(self, name: str) -> Form:

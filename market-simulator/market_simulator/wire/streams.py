@@ -1,4 +1,4 @@
-"""Stream names (binance-wire.md 4): text to value and back.
+"""Stream names of spot (binance-wire.md 4), and what a name of either market means.
 
 A name that follows the grammar is accepted whatever its symbol; only what the grammar doesn't know is malformed.
 """
@@ -6,6 +6,7 @@ A name that follows the grammar is accepted whatever its symbol; only what the g
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from market_simulator.intervals import INTERVALS
 
@@ -29,7 +30,15 @@ class Kind(StrEnum):
     AVG_PRICE = "avgPrice"
     ALL_MINI_TICKERS = "!miniTicker@arr"
     ALL_WINDOW_TICKERS = "!ticker_@arr"
-    SILENT = "silent"  # reference price and block trades: well-formed, and this market has none
+    ALL_TICKERS = "!ticker@arr"
+    ALL_BOOK_TICKERS = "!bookTicker"
+    CONTINUOUS_KLINE = "continuousKline"
+    MARK_PRICE = "markPrice"
+    ALL_MARK_PRICES = "!markPrice@arr"
+    LIQUIDATION = "forceOrder"
+    ALL_LIQUIDATIONS = "!forceOrder@arr"
+    REFERENCE_PRICE = "referencePrice"
+    SILENT = "silent"  # well-formed, and this market has none: block trades, contract changes, composite indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Channel:
     interval: str = ""  # kline interval or ticker window
     offset_ms: int = 0  # kline bars cut at UTC+08:00
     levels: int = 0  # partial depth
+    market: Literal["spot", "futures"] = "spot"
 
 
 class MalformedStream(ValueError):
@@ -58,7 +68,7 @@ _PLAIN = {
     "miniTicker": (Kind.MINI_TICKER, 1000),
     "ticker": (Kind.TICKER, 1000),
     "avgPrice": (Kind.AVG_PRICE, 1000),
-    "referencePrice": (Kind.SILENT, 0),
+    "referencePrice": (Kind.REFERENCE_PRICE, 1000),
     "blockTrade": (Kind.SILENT, 0),
 }
 _SYMBOL = re.compile(r"[\w.\-]{1,50}")  # \w: symbols may hold letters beyond ASCII
@@ -72,14 +82,9 @@ def parse_stream(name: str) -> Channel:
 
     A symbol in upper case is well-formed but names nothing: stream symbols are lower case.
     """
-    if len(name) > MAX_NAME:
-        raise MalformedStream(name)
     if name.startswith("!"):
         return _parse_array(name)
-    symbol, at, rest = name.partition("@")
-    if not at or not _SYMBOL.fullmatch(symbol):
-        raise MalformedStream(name)
-    known = symbol.upper() if symbol == symbol.lower() else symbol.lower()
+    known, rest = split_name(name)
     if rest in _PLAIN:
         kind, period = _PLAIN[rest]
         return Channel(kind, known, period)
@@ -93,6 +98,14 @@ def parse_stream(name: str) -> Channel:
     if match := _TICKER.fullmatch(rest):
         return Channel(Kind.WINDOW_TICKER, known, 1000, interval=match[1])
     raise MalformedStream(name)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The symbol as payloads write it, and what stands behind its `@`. Raises MalformedStream."""
+    symbol, at, rest = name.partition("@")
+    if len(name) > MAX_NAME or not at or not _SYMBOL.fullmatch(symbol):
+        raise MalformedStream(name)
+    return symbol.upper() if symbol == symbol.lower() else symbol.lower(), rest
 
 
 def _parse_array(name: str) -> Channel:

@@ -16,7 +16,7 @@ from market_simulator.tape_reader import load_tape
 from market_simulator.wire.frame_rules import Reorder, Silence, Target
 from market_simulator.wire.hub import Form, Hub
 from market_simulator.wire.streams import parse_stream
-from market_simulator.wire.timed import ChangedTickers
+from market_simulator.wire.timed import spot_feed
 from shared.testing.fakes import FakeClock
 from shared.websocket_frames import FrameParser
 
@@ -158,16 +158,13 @@ def test_a_finished_bar_comes_once_and_holds_all_its_trades(stage: Stage) -> Non
     ]
 
 
-def test_an_array_holds_only_what_changed(markets: dict[str, SymbolMarket]) -> None:
+def test_an_array_holds_only_what_changed(stage: Stage) -> None:
     now_ms = int(NOON.timestamp() * 1000)
-    channel, array = parse_stream("!miniTicker@arr"), ChangedTickers()
-    first = array.push(markets.values(), channel, now_ms)
-    assert first is not None
-    assert [row["s"] for row in first(1)] == ["BTCUSDT", "ETHUSDT"]
-    assert array.push(markets.values(), channel, now_ms) is None, "nothing changed, nothing is pushed"
-    later = array.push([markets["ETHUSDT"]], channel, now_ms + 5000)
-    assert later is not None
-    assert [row["s"] for row in later(1)] == ["ETHUSDT"]
+    array = spot_feed(parse_stream("!miniTicker@arr"), None, stage.hub, now_ms)
+    assert array.beat(now_ms) == [], "nothing changed, nothing is pushed"
+    ((_, build),) = array.beat(now_ms + 5000)
+    assert [row["s"] for row in build(1)] == ["BTCUSDT", "ETHUSDT"]
+    assert array.beat(now_ms + 5000) == []
 
 
 def test_dropped_frames_are_the_recorded_ones_for_every_form(stage: Stage) -> None:
