@@ -1,10 +1,10 @@
-"""The spot markets of a venue, on stage for its scenarios. Tapes are read once, and all markets on one share it and its sums."""
+"""The spot markets of a venue, on stage for its scenarios. Tapes are read once, and all markets on one share it."""
 
 from collections.abc import Collection
 from pathlib import Path
 
 from market_simulator.generated import GeneratedMarket
-from market_simulator.market import SymbolInfo
+from market_simulator.market import SymbolInfo, SymbolMarket
 from market_simulator.recorded import RecordedMarket
 from market_simulator.staged import StagedMarket
 from market_simulator.symbols import GENERATED, RECORDED
@@ -30,10 +30,8 @@ class SpotMarkets:
 
     def make(self, seed: int, symbols: Collection[str] = LISTED) -> dict[str, StagedMarket]:
         """A fresh market for each of these symbols, in the exchange's order."""
-        recorded = {
-            symbol: RecordedMarket(*parts) for symbol, parts in self._recorded.items() if symbol in symbols
-        }
-        generated = {
-            info.symbol: GeneratedMarket(info, profile, seed) for info, profile in GENERATED if info.symbol in symbols
-        }
-        return {symbol: StagedMarket(market) for symbol, market in (*recorded.items(), *generated.items())}
+        markets: list[SymbolMarket] = [
+            RecordedMarket(*parts) for symbol, parts in self._recorded.items() if symbol in symbols
+        ]
+        markets += [GeneratedMarket(info, profile, seed) for info, profile in GENERATED if info.symbol in symbols]
+        return {market.info.symbol: StagedMarket(market) for market in markets}
