@@ -10,11 +10,17 @@ from market_simulator.recorded_trades import RecordedTrades
 from market_simulator.tape import DEPTH, TICKER, Tape
 
 
+def recorded_trades(info: SymbolInfo, tape: Tape) -> RecordedTrades:
+    """A tape's trades in endless laps. Nothing in them changes, so any number of markets may share them."""
+    return RecordedTrades(tape, info.tick_size, EPOCH_MS)
+
+
 class RecordedMarket(LiveMarket):
     """One symbol's tape as a SymbolMarket. Position p is event p % n of lap p // n; lap 0 starts at EPOCH_MS."""
 
-    def __init__(self, info: SymbolInfo, tape: Tape) -> None:
-        self._source = RecordedTrades(tape, info.tick_size, EPOCH_MS)
+    def __init__(self, info: SymbolInfo, tape: Tape, source: RecordedTrades | None = None) -> None:
+        """`source`: the tape's trades, where another market has summed them up already."""
+        self._source = source or recorded_trades(info, tape)
         super().__init__(info, self._source)
         self._tape = tape
         self._position = 0  # of the next event

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,20 @@ from market_simulator.exchange_routes import add_exchange_routes
 from market_simulator.futures_markets import FuturesListing, FuturesMarkets
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import SymbolMarket
+from market_simulator.order_routes import add_order_routes
 from market_simulator.page_routes import add_page_routes
+from market_simulator.replay import ReplayMarket
+from market_simulator.replay_folder import Replay, ReplayFolder
 from market_simulator.scenarios import frame_faults, market_effects, market_moves, rest_faults, wire_faults
 from market_simulator.scenarios.director import Director
+from market_simulator.session_market import SessionMarket
 from market_simulator.session_routes import add_session_routes
 from market_simulator.sessions import SessionPlan, Sessions
 from market_simulator.settings import SimulatorSettings
 from market_simulator.sim_clock import SimClock
 from market_simulator.sim_routes import add_sim_routes
 from market_simulator.spot_markets import LISTED, SpotMarkets
+from market_simulator.staged import StagedMarket
 from market_simulator.venue import Venue
 from market_simulator.wire.dialect import FUTURES
 from market_simulator.wire.faults import Faults
@@ -30,11 +36,13 @@ from market_simulator.wire.rest import Rest
 from shared.clock import Clock, SystemClock
 from shared.config import ConfigError
 from shared.errors import InvalidInput
+from shared.offload import Offload
 from shared.service import Service, create_service
 
 TAPES = Path(__file__).parent.parent / "tape"
 ROUND_S = 1.0  # metrics are counted by the hub itself: its hot path calls no metrics library
 NOTE = "24h figures are of the loop"
+REPLAY_NOTE = "a replay: bars are recorded, trades and books between them are made"
 
 Markets = Mapping[str, SymbolMarket]
 
@@ -50,19 +58,30 @@ def build(
     if sim_clock.now_ms() < EPOCH_MS:
         raise ConfigError("Wrong setting: SIM_START and SIM_SPEED: simulated time must not lie before 2020-01-01")
 
-    def given(_seed: int, symbols: tuple[str, ...]) -> tuple[Markets, FuturesMarkets]:
+    def given(_seed: int, symbols: tuple[str, ...], _private: bool) -> tuple[Markets, FuturesMarkets]:
         assert markets is not None  # noqa: S101  # only used where it was given
         return {symbol: market for symbol, market in markets.items() if symbol in symbols}, FuturesMarkets({})
 
     listed = LISTED if markets is None else tuple(markets)
     make = _maker() if markets is None else given
-    root = _venue(settings, clock, sim_clock, make(settings.SIM_SEED, listed), settings.SIM_SEED, settings.SIM_LIMITS)
+    seed, limited = settings.SIM_SEED, settings.SIM_LIMITS
+    root = _venue(settings, clock, sim_clock, make(seed, listed, False), seed, limited)
+
+    replays, reader = ReplayFolder(settings.SIM_REPLAY_DIR), Offload(threads=1)
 
     def private(plan: SessionPlan) -> Venue:
-        _check_symbols(plan.symbols, listed)
         seed = settings.SIM_SEED if plan.seed is None else plan.seed
         limited = settings.SIM_LIMITS and plan.limits
-        return _venue(settings, clock, SimClock(clock, plan.speed), make(seed, plan.symbols or listed), seed, limited)
+        if plan.replay is None:
+            _check_symbols(plan.symbols, listed)
+            chosen = make(seed, plan.symbols or listed, True)
+            return _venue(settings, clock, SimClock(clock, plan.speed), chosen, seed, limited)
+        replay, start_ms = reader.call(replays.find, plan.replay)
+        _check_symbols(plan.symbols, tuple(bars.symbol for bars in replay.symbols))
+        chosen = _replayed(replay, plan, seed), FuturesMarkets({})
+        begins_at = datetime.fromtimestamp(start_ms / 1000, UTC)
+        replay_clock = SimClock(clock, plan.speed, begins_at=begins_at)
+        return _venue(settings, clock, replay_clock, chosen, seed, limited, REPLAY_NOTE)
 
     def on_bug(error: Exception) -> None:
         service.logger.error("the pump met a bug and goes on", exc_info=error)
@@ -74,19 +93,22 @@ def build(
 
     add_exchange_routes(service, find)
     add_sim_routes(service, find)
-    add_session_routes(service, sessions)
+    add_order_routes(service, find)
+    add_session_routes(service, sessions, lambda: reader.call(replays.replays))
     add_page_routes(service)
     _report(service, root, sessions)
     service.on_start(lambda: _start(service, root, sessions, on_bug))
+    service.on_stop(reader.close)
     return service
 
 
-def _maker() -> Callable[[int, tuple[str, ...]], tuple[Markets, FuturesMarkets]]:
+def _maker() -> Callable[[int, tuple[str, ...], bool], tuple[Markets, FuturesMarkets]]:
     spot_markets = SpotMarkets(TAPES)
     listing = FuturesListing(TAPES, spot_markets.tapes)
 
-    def make(seed: int, symbols: tuple[str, ...]) -> tuple[Markets, FuturesMarkets]:
-        spot = spot_markets.make(seed, symbols)
+    def make(seed: int, symbols: tuple[str, ...], private: bool) -> tuple[Markets, FuturesMarkets]:
+        staged = spot_markets.make(seed, symbols)
+        spot = {symbol: SessionMarket(market) for symbol, market in staged.items()} if private else staged
         return spot, listing.make(seed, spot)
 
     return make
@@ -94,7 +116,7 @@ def _maker() -> Callable[[int, tuple[str, ...]], tuple[Markets, FuturesMarkets]]
 
 def _venue(
     settings: SimulatorSettings, clock: Clock, sim_clock: SimClock, both: tuple[Markets, FuturesMarkets], seed: int,
-    limited: bool,
+    limited: bool, note: str = NOTE,
 ) -> Venue:  # fmt: skip
     faults, (markets, futures) = Faults(), both
     hub = Hub(markets, sim_clock)
@@ -119,8 +141,16 @@ def _venue(
     limit = Limits() if limited else None
     rest = Rest(hub, (futures_hub, futures.infos), faults.rest)
     return Venue(
-        sim_clock, markets, faults, hub, futures_hub, lobby, rest, director, limit, seed, NOTE, clock.monotonic
+        sim_clock, markets, faults, hub, futures_hub, lobby, rest, director, limit, seed, note, clock.monotonic
     )
+
+
+def _replayed(replay: Replay, plan: SessionPlan, seed: int) -> Markets:
+    return {
+        bars.symbol: SessionMarket(StagedMarket(ReplayMarket(bars, seed)))
+        for bars in replay.symbols
+        if bars.symbol in (plan.symbols or (bars.symbol,))
+    }
 
 
 def _check_symbols(symbols: tuple[str, ...], listed: tuple[str, ...]) -> None:

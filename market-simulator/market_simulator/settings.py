@@ -1,6 +1,7 @@
 """What the simulator can be told, beside what every service knows."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -38,6 +39,7 @@ class SimulatorSettings(Settings):
     SIM_SPEED: float = Field(1.0, gt=0, le=100, description="simulated seconds per real second")
     SIM_LIMITS: bool = Field(True, description="false: no weights, message rates and connection limits")
     SIM_SESSIONS: int = Field(20, ge=0, le=1000, description="private markets open at a time")
+    SIM_REPLAY_DIR: Path | None = Field(None, description="folder of recorded minute bars that sessions may replay")
     SIM_WS_ERRORS: Literal["flat", "nested"] = Field(
         "flat", description="shape of command errors: flat as documented, nested as some clients have seen"
     )

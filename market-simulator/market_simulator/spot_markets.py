@@ -5,7 +5,8 @@ from pathlib import Path
 
 from market_simulator.generated import GeneratedMarket
 from market_simulator.market import SymbolInfo, SymbolMarket
-from market_simulator.recorded import RecordedMarket
+from market_simulator.recorded import RecordedMarket, recorded_trades
+from market_simulator.recorded_trades import RecordedTrades
 from market_simulator.staged import StagedMarket
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape import Tape
@@ -18,15 +19,15 @@ class SpotMarkets:
     """Makes them. `folder` holds the tapes; reading takes about half a second."""
 
     def __init__(self, folder: Path) -> None:
-        self._recorded: dict[str, tuple[SymbolInfo, Tape]] = {}
+        self._recorded: dict[str, tuple[SymbolInfo, Tape, RecordedTrades]] = {}
         for info in RECORDED:
             tape = load_tape(folder / f"binance-spot-{info.symbol.lower()}_20240808.txt.gz")
-            self._recorded[info.symbol] = (info, tape)
+            self._recorded[info.symbol] = (info, tape, recorded_trades(info, tape))
 
     @property
     def tapes(self) -> dict[str, Tape]:
         """By symbol."""
-        return {symbol: tape for symbol, (_, tape) in self._recorded.items()}
+        return {symbol: tape for symbol, (_, tape, _) in self._recorded.items()}
 
     def make(self, seed: int, symbols: Collection[str] = LISTED) -> dict[str, StagedMarket]:
         """A fresh market for each of these symbols, in the exchange's order."""

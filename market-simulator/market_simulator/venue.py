@@ -10,6 +10,7 @@ import gevent
 
 from market_simulator.market import SymbolMarket
 from market_simulator.scenarios.director import Director
+from market_simulator.session_market import SessionMarket
 from market_simulator.sim_clock import SimClock
 from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
@@ -58,10 +59,19 @@ class Venue:
         for session in list(self.lobby.connections):
             session.outbox.end(GOING_AWAY, "the market has ended")
 
+    @property
+    def trading(self) -> dict[str, SessionMarket]:
+        """The markets that take orders: a session's."""
+        return {symbol: market for symbol, market in self.markets.items() if isinstance(market, SessionMarket)}
+
     def _watch_scenarios(self) -> None:
+        trading = self.trading
         while True:
             gevent.sleep(DIRECTOR_S)
             self.director.end_expired()
+            for symbol, market in trading.items():
+                if any(order.is_open for order in market.orders()):
+                    self.hub.catch_up(symbol)  # nobody may listen, but what rests has to meet every trade
 
     def status(self) -> dict[str, Any]:
         """The ground truth: the market, who listens, every lie told."""

@@ -1,4 +1,4 @@
-"""Scenarios about frames: left out, late, twice, in the wrong order, old, broken. Their seconds are the wall clock's."""
+"""Scenarios about frames: left out, late, twice, reordered, old, broken. Their seconds are the wall clock's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
