@@ -1,4 +1,4 @@
-"""Every error that crosses a module border, in one small tree; the hall turns them into the wire's shape once.
+"""Every error that crosses a module border, in one small tree, and the wire's shape of one.
 
     FleetError
     ├── MalformedInput        400  not JSON, or JSON that no reader should accept
@@ -15,7 +15,7 @@
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 
 class Detail(TypedDict):
@@ -121,3 +121,9 @@ class Unavailable(FleetError):
 
     def __init__(self, message: str, *, details: Sequence[Detail] = (), retry_after_s: float | None = 1.0):
         super().__init__(message, details=details, retry_after_s=retry_after_s)
+
+
+def error_document(error: FleetError) -> dict[str, Any]:
+    """The contract's shape of an error."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
+    return {"success": False, "error": body}

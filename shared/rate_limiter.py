@@ -29,7 +29,7 @@ from flask import Response, after_this_request, json, make_response, request
 from flask.typing import ResponseReturnValue
 
 from shared.config import ConfigError, Settings, config, split_list
-from shared.errors import RateLimited, Unavailable
+from shared.errors import RateLimited, Unavailable, error_document
 from shared.redis_cache import RedisCache
 
 P = ParamSpec("P")
@@ -81,6 +81,11 @@ class Decision:
             "X-RateLimit-Reset": str(self.reset_s),
         }
         return named if self.allowed else {**named, "Retry-After": str(self.retry_after_s)}
+
+    def refusal(self) -> RateLimited:
+        """The error for whoever may not pass."""
+        text = f"more than {self.limit} calls a minute; retry in {self.retry_after_s} s"
+        return RateLimited(text, retry_after_s=self.retry_after_s)
 
 
 class Limiter:
@@ -223,9 +228,7 @@ def rate_limit(
 
 
 def _refusal(decision: Decision) -> Response:
-    message = f"more than {decision.limit} calls a minute; retry in {decision.retry_after_s} s"
-    error = {"code": RateLimited.code, "message": message, "details": []}
-    answer = make_response(json.dumps({"success": False, "error": error}), RateLimited.status)
+    answer = make_response(json.dumps(error_document(decision.refusal())), RateLimited.status)
     answer.mimetype = "application/json"
     return answer
 

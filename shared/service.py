@@ -19,7 +19,6 @@ from flask import Flask, Response, g, request
 from shared import logger as logger_module
 from shared.clock import Clock, SystemClock
 from shared.config import Settings, config
-from shared.errors import RateLimited
 from shared.fleet import read_fleet
 from shared.health_check import HealthCheck
 from shared.logger import get_logger
@@ -92,10 +91,7 @@ class Service:
         decision = self.limiter.check(f"{self.name}:{name}", client_address(request.environ), per_minute)
         g.limit_headers = decision.headers()
         if not decision.allowed:
-            raise RateLimited(
-                f"more than {per_minute} calls a minute; retry in {decision.retry_after_s} s",
-                retry_after_s=decision.retry_after_s,
-            )
+            raise decision.refusal()
 
     def websocket(self, path: str, handler: WebSocketHandler) -> None:
         """Serve plain WebSocket connections on `path` (werkzeug's rule syntax); dispatched before Flask."""

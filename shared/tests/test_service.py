@@ -206,6 +206,18 @@ def test_other_names_are_refused_unless_allowed(make: Make, host: str) -> None:
         assert make(ALLOWED_HOSTS=f"other, {host}").get("/plain", headers={"Host": host}).status_code == 200
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://a]b", "//", "http://"])
+def test_an_origin_that_is_none_is_refused_as_a_foreign_one(client: Client, origin: str) -> None:
+    assert_error(client.get("/plain", headers={"Origin": origin}), 403, "forbidden")
+
+
+def test_an_allowed_hosts_own_page_may_call_it_back(make: Make) -> None:
+    named = {"Host": "my.example:5020", "Origin": "http://my.example:5020"}
+    client = make(ALLOWED_HOSTS="my.example")
+    assert client.get("/plain", headers=named).status_code == 200
+    assert_error(client.get("/plain", headers={**named, "Origin": "http://my.example"}), 403, "forbidden")
+
+
 def test_cors_origins_replaces_the_default(make: Make) -> None:
     client = make(CORS_ORIGINS="https://app.example")
     allowed = client.get("/plain", headers={"Origin": "https://app.example"})

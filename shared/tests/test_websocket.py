@@ -210,7 +210,7 @@ def gate() -> WebSocketGate:
     return WebSocketGate(
         plain_app,
         [("/stream/price/<symbol>", echo), ("/failing", failing), ("/polite", polite)],
-        origin_allowed=lambda origin: origin.startswith(("http://localhost", "http://127.0.0.1")),
+        origin_allowed=lambda origin, host: origin in (None, "http://localhost:3000", f"http://{host}"),
         host_allowed=lambda host: host.startswith("127.0.0.1"),
         pass_prefixes=("/socket.io/",),
         max_connections=2,
@@ -292,6 +292,7 @@ def call(gate: WebSocketGate, path: str, **headers: str) -> tuple[int, dict[str,
         ("/polite", {"Sec_WebSocket_Key": ""}, 400, "malformed"),
         ("/polite", {"Sec_WebSocket_Version": "8"}, 426, "malformed"),
         ("/polite", {}, 503, "unavailable"),
+        ("/polite", {"Origin": "http://127.0.0.1:5021"}, 503, "unavailable"),
     ],
 )
 def test_what_can_not_be_opened_is_refused_in_the_contracts_shape(
@@ -303,6 +304,7 @@ def test_what_can_not_be_opened_is_refused_in_the_contracts_shape(
     assert document["error"]["message"]
     assert answered["Content-Type"] == "application/json"
     assert answered.get("Sec-WebSocket-Version") == ("13" if status == 426 else None)
+    assert answered.get("Retry-After") == ("1" if status == 503 else None)
 
 
 def test_everything_but_an_upgrade_of_ours_falls_through(gate: WebSocketGate) -> None:

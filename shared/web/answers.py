@@ -1,12 +1,14 @@
 """How answers leave: JSON by one encoder, errors in the contract's one shape."""
 
 import math
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from flask import Response
 
-from shared.errors import FleetError
+from shared.errors import FleetError, error_document
 
 
 def json_answer(document: Any, status: int = 200) -> Response:
@@ -19,15 +21,21 @@ def success(values: dict[str, Any]) -> Response:
     return json_answer({"success": True, **values})
 
 
-def error_document(error: FleetError) -> dict[str, Any]:
-    """The contract's shape of an error."""
-    body: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
-    return {"success": False, "error": body}
-
-
 def error_answer(error: FleetError) -> Response:
     """An error as an answer, with Retry-After where a retry can help."""
     answer = json_answer(error_document(error), error.status)
-    if error.retry_after_s is not None:
-        answer.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    answer.headers.extend(_retry_after(error))
     return answer
+
+
+def refuse(error: FleetError, start_response: Callable[..., Any], *more: tuple[str, str]) -> list[bytes]:
+    """An error as the answer of WSGI middleware, before Flask; `more` are further headers."""
+    body = orjson.dumps(error_document(error))
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *_retry_after(error), *more]
+    start_response(f"{error.status} {HTTPStatus(error.status).phrase}", headers)
+    return [body]
+
+
+def _retry_after(error: FleetError) -> list[tuple[str, str]]:
+    """The header in whole seconds, never 0: that would be read as "at once"."""
+    return [] if error.retry_after_s is None else [("Retry-After", str(max(1, math.ceil(error.retry_after_s))))]

@@ -4,7 +4,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 from flask_cors import CORS
@@ -58,9 +57,9 @@ class Gatekeeper:
         name = host.rsplit(":", 1)[0] if re.search(r":\d*$", host) else host
         return name.strip("[]").lower() in self._hosts
 
-    def allows_origin(self, origin: str | None, host: str = "") -> bool:
-        """True for no Origin (no browser), an allowed one, or the service's own page."""
-        if origin is None or (host and urlsplit(origin).netloc == host):
+    def allows_origin(self, origin: str | None, host: str) -> bool:
+        """True for no Origin (no browser), an allowed one, or the own page of a service called as `host`."""
+        if origin is None or origin in (f"http://{host}", f"https://{host}"):
             return True
         if self._origins:
             return "*" in self._origins or origin.rstrip("/") in self._origins

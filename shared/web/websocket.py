@@ -5,8 +5,6 @@ Extensions and subprotocols are not offered, so one encoded frame may serve any 
 
 import base64
 import binascii
-import http
-import json
 import logging
 import re
 import socket
@@ -19,7 +17,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request
 
 from shared.errors import FleetError, Forbidden, MalformedInput, NotFound, Unavailable
-from shared.web.answers import error_document
+from shared.web.answers import refuse
 from shared.web.websocket_connection import WebSocket, WebSocketClosed
 from shared.websocket_frames import DEFAULT_MAX_BYTES, CloseCode, accept_key
 
@@ -28,19 +26,20 @@ __all__ = ["Handler", "WebSocket", "WebSocketClosed", "WebSocketGate", "check_ha
 log = logging.getLogger(__name__)
 
 Handler = Callable[..., None]  # handler(ws, request, **path parameters)
-OriginCheck = Callable[[str], bool]
+HostCheck = Callable[[str], bool]
+OriginCheck = Callable[[str | None, str], bool]  # (Origin header, Host header)
 WsgiApp = Callable[..., Iterable[bytes]]
 
 
-def _anyone(_name: str) -> bool:
+def _anyone(*_headers: str | None) -> bool:
     return True
 
 
 class WebSocketGate:
     """WSGI middleware that takes the upgrade requests and leaves everything else to `wsgi_app`.
 
-    `routes` are (werkzeug rule, handler) pairs; `origin_allowed` judges the Origin header where there is one, and
-    `host_allowed` the Host header. Upgrades below `pass_prefixes` go to `wsgi_app` (another library's WebSockets).
+    `routes` are (werkzeug rule, handler) pairs; `host_allowed` judges the Host header, `origin_allowed` the Origin
+    header (None: no browser) and Host. Upgrades below `pass_prefixes` go to `wsgi_app` (another library's WebSockets).
     The server puts the raw socket into `environ["fleet.socket"]`; the connection is of no more use to it afterwards.
     """
 
@@ -50,7 +49,7 @@ class WebSocketGate:
         routes: Iterable[tuple[str, Handler]] = (),
         *,
         origin_allowed: OriginCheck = _anyone,
-        host_allowed: OriginCheck = _anyone,
+        host_allowed: HostCheck = _anyone,
         pass_prefixes: tuple[str, ...] = (),
         max_connections: int = 10_000,
         max_message_bytes: int = DEFAULT_MAX_BYTES,
@@ -96,8 +95,10 @@ class WebSocketGate:
                 raise Unavailable("this server can't open WebSockets")
             if len(self._open) >= self._max_connections:
                 raise Unavailable("too many open WebSockets")
+        except _UpgradeRequired as error:
+            return refuse(error, start_response, ("Sec-WebSocket-Version", "13"))
         except FleetError as error:
-            return _refuse(error, start_response)
+            return refuse(error, start_response)
         self._serve(sock, accept, handler, request, parameters)
         return []
 
@@ -109,10 +110,10 @@ class WebSocketGate:
         return handler, dict(parameters)
 
     def _check(self, request: Request) -> str:
-        if not self._host_allowed(request.headers.get("Host", "")):
+        host = request.headers.get("Host", "")
+        if not self._host_allowed(host):
             raise Forbidden("this Host is not served here")
-        origin = request.headers.get("Origin")
-        if origin is not None and not self._origin_allowed(origin):
+        if not self._origin_allowed(request.headers.get("Origin"), host):
             raise Forbidden("this Origin is not allowed")
         return check_handshake(request)
 
@@ -173,14 +174,3 @@ def _switching_protocols(accept: str) -> bytes:
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
     ).encode("ascii")
-
-
-def _refuse(error: FleetError, start_response: Callable[..., Any]) -> list[bytes]:
-    body = json.dumps(error_document(error)).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    if isinstance(error, _UpgradeRequired):
-        headers.append(("Sec-WebSocket-Version", "13"))
-    if error.retry_after_s is not None:
-        headers.append(("Retry-After", "1"))
-    start_response(f"{error.status} {http.HTTPStatus(error.status).phrase}", headers)
-    return [body]

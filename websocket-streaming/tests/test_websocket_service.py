@@ -293,7 +293,7 @@ class TestDoors:
         assert json.loads(ws.recv())["event"] == "price_update"
         ws.close()
 
-    @pytest.mark.parametrize("header", [{"Origin": FOREIGN}, {"Host": "evil.example"}, {"Origin": "null"}])
+    @pytest.mark.parametrize("header", [{"Origin": FOREIGN}, {"Host": "evil.example"}, {"Origin": "null"}, {"Origin": "http://["}])
     @pytest.mark.parametrize("path", ["/price/BTCUSDT", "/socket.io/?EIO=4&transport=polling"])
     def test_a_foreign_origin_or_host_is_403_over_http(
         self, streaming: ServiceProcess, path: str, header: dict[str, str]

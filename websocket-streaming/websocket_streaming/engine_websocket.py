@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-import orjson
 from engineio.packet import Packet
 from werkzeug.wrappers import Request
 
-from shared.errors import FleetError, Forbidden, TooLarge, Unavailable
-from shared.web.answers import error_document
+from shared.errors import Forbidden, TooLarge, Unavailable
+from shared.web.answers import refuse
 from shared.web.hall import Gatekeeper
 from shared.web.websocket import WebSocket, WebSocketClosed, WebSocketGate, WsgiApp
 from shared.web.websocket_connection import SEND_TIMEOUT_S
@@ -98,13 +97,13 @@ class SocketIoDoor:
     def _polling(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST", "")
         if not self._gate.allows_host(host):
-            return _refuse(Forbidden("this Host is not served here"), start_response)
+            return refuse(Forbidden("this Host is not served here"), start_response)
         if not self._gate.allows_origin(environ.get("HTTP_ORIGIN"), host):
-            return _refuse(Forbidden("this Origin is not allowed"), start_response)
+            return refuse(Forbidden("this Origin is not allowed"), start_response)
         if _is_new(environ) and not self._takes_new():
-            return _refuse(Unavailable("too many clients, or starting, or stopping"), start_response)
+            return refuse(Unavailable("too many clients, or starting, or stopping"), start_response)
         if int(environ.get("CONTENT_LENGTH") or 0) > self._max_event_bytes:
-            return _refuse(TooLarge(f"over {self._max_event_bytes:,} bytes"), start_response)
+            return refuse(TooLarge(f"over {self._max_event_bytes:,} bytes"), start_response)
         return self._inner(environ, start_response)
 
     def _upgrade(self, ws: WebSocket, request: Request) -> None:
@@ -120,12 +119,3 @@ class SocketIoDoor:
 def _is_new(environ: dict[str, Any]) -> bool:
     """Whether a session begins with this request, as engineio sees it; later ones of it name its sid."""
     return "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
-
-
-def _refuse(error: FleetError, start_response: Callable[..., Any]) -> list[bytes]:
-    body = orjson.dumps(error_document(error))
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    if error.retry_after_s is not None:
-        headers.append(("Retry-After", str(round(error.retry_after_s))))
-    start_response(f"{error.status} {error.code}", headers)
-    return [body]
