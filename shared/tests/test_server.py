@@ -269,6 +269,17 @@ class TestStop:
             assert "stopping: 200 requests in flight" in log
             assert log.index("last hook, run first") < log.index("first hook, run last") < log.index("Scratch stopped")
 
+    def test_hooks_run_though_one_answer_never_ends(self) -> None:
+        with ServiceProcess(SCRATCH, {"SCRATCH_STOP_S": "1.5"}) as process:
+            body = b'{"x": 1, "sleep_s": 60}'
+            head = f"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+            head += "Content-Type: application/json\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", process.port)) as link:
+                link.sendall(head.encode() + body)
+                wait_until(lambda: process.get("/stats")["data"]["waiting"] == 1, what="one in flight")
+                assert process.stop() == 0
+            assert "first hook, run last" in process.log
+
     def test_readiness_says_no_before_the_listener_closes(self) -> None:
         with ServiceProcess(SCRATCH, {"DRAIN_SECONDS": "5"}) as process:
             pool = urllib3.PoolManager(retries=False, timeout=20)

@@ -12,6 +12,7 @@ import platform
 import signal
 import socket
 import sys
+import time
 import uuid
 from http import HTTPStatus
 from io import BytesIO
@@ -22,10 +23,9 @@ import orjson
 from gevent import pywsgi
 from gevent.event import Event
 
-from shared.errors import FleetError, MalformedInput, TooLarge
+from shared.errors import FleetError, MalformedInput, TooLarge, error_document
 from shared.log_rotation import keep_bounded
 from shared.logger import FleetLogger
-from shared.web.answers import error_document
 from shared.web.hosted import Hosted
 from shared.web.websocket import WebSocketGate
 
@@ -33,7 +33,8 @@ IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
 REQUEST_S = 10.0  # a begun request, headers and body, must be complete within this
 MAX_BODY = 10_000_000  # the contract's largest body; each route has its own, lower bound
 LINGER_S = 2.0  # how long a refused client may go on sending what nobody reads
-STOP_S = 8.0  # the contract: out within 10 s
+STOP_S = 8.0  # the contract: out within 10 s, hooks included
+HOOKS_S = 1.5  # what the stop hooks have at least
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -207,9 +208,13 @@ def _drain(service: Hosted, server: Server) -> None:
     server.stop_accepting()
     server.close()
     service.end_connections()
-    with gevent.Timeout(STOP_S - service.settings.DRAIN_SECONDS, False):
+    left_s = STOP_S - service.settings.DRAIN_SECONDS
+    end = time.monotonic() + left_s
+    with gevent.Timeout(left_s, False):
         while server.in_flight:
             gevent.sleep(0.01)
+    # A time of their own: one client that doesn't read its answer must not keep the hooks from running.
+    with gevent.Timeout(max(HOOKS_S, end - time.monotonic()), False):
         service.stop()
 
 

@@ -14,6 +14,7 @@ from shared.service import create_service, run
 from shared.web import server
 from shared.web.models import Body
 
+server.STOP_S = float(os.environ.get("SCRATCH_STOP_S", server.STOP_S))
 server.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", server.REQUEST_S))
 service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
 
