@@ -39,10 +39,14 @@ class StreamCounts:
     """What happened since the start."""
 
     connects: int = 0
-    reconnects: int = 0
     messages: int = 0
     bytes: int = 0
     failed_callbacks: int = 0
+
+    @property
+    def reconnects(self) -> int:
+        """Connections after the first."""
+        return max(0, self.connects - 1)
 
 
 class _Lost(Exception):
@@ -151,7 +155,6 @@ class BinanceStream:
             with self._lock:
                 self._subscriptions.restart(self._clock.monotonic())
             self.counts.connects += 1
-            self.counts.reconnects = self.counts.connects - 1
             self._set_state(True, "connected")
             while not self._stopping.is_set():
                 self._turn(connection)

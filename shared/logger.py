@@ -48,8 +48,7 @@ class _Formatter(logging.Formatter):
         level = f"{record.levelname:8}"
         if self.coloured:
             level = f"\x1b[{COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
-        marks = {**({"request_id": found} if (found := request_id.get()) else {}), **_extra(record)}
-        tail = "".join(f" {name}={value}" for name, value in marks.items())
+        tail = "".join(f" {name}={value}" for name, value in _marks(record).items())
         line = f"{moment} {level} {record.name}: {_printable(record.getMessage())}{_printable(tail)}"
         if record.exc_info:  # indented, so that no message inside it passes for a line of the log
             line += "".join(f"\n  {_printable(part)}" for part in self.formatException(record.exc_info).split("\n"))
@@ -61,16 +60,17 @@ class _Formatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **({"request_id": found} if (found := request_id.get()) else {}),
-            **_extra(record),
+            **_marks(record),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 
-def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in STANDARD_FIELDS}
+def _marks(record: logging.LogRecord) -> dict[str, Any]:
+    """The request that the line belongs to, and what came by `extra=`."""
+    extra = {name: value for name, value in vars(record).items() if name not in STANDARD_FIELDS}
+    return {"request_id": found, **extra} if (found := request_id.get()) else extra
 
 
 def _printable(text: str) -> str:

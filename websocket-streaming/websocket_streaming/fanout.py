@@ -115,8 +115,9 @@ class Fanout:
         while not stopping.is_set():
             if self._backlog.wait(timeout=1.0):
                 self._clock.sleep(FLUSH_S)
-                if not self.flush():
-                    self._backlog.clear()
+                self._backlog.clear()  # before looking: what comes to wait meanwhile sets it again
+                if self.flush():
+                    self._backlog.set()
 
     def _deliver(self, name: str, topic: Topic, update: Update) -> None:
         client = self._clients.get(name)
