@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,7 +69,7 @@ class Template:
             return False
 
     def end(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+        self.process.terminate()  # not SIGINT: what a shell starts in the background ignores it
         try:
             self.process.wait(10)
         finally:
