@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Enabled = bool | Literal["auto"]
 
-TIMEOUT_S = 0.2  # to connect, and for an answer; a hung Redis must cost a request less than 250 ms
+TIMEOUT_S = 0.2  # for a free connection, to connect, for an answer; a hung Redis must cost a request less than 250 ms
 SEARCH_S = 1.0  # between two looks for a lost Redis
 DEFAULT_TTL_S = 300.0
 MAX_CONNECTIONS = 200
@@ -187,13 +187,17 @@ class RedisCache:
             "protocol": 2,
             "driver_info": None,
             "max_connections": MAX_CONNECTIONS,
+            "timeout": TIMEOUT_S,
         }
         url = self._url or (None if self._host else _configured_url())
+        # One that waits for a free connection: the plain one raises, and more calls at a time than it holds would pass
+        # for a Redis that is away.
         if url:
-            return redis.Redis.from_url(url, **options)  # type: ignore[no-any-return]  # the package is optional
-        host, port = self._host or config.REDIS_HOST, self._port or config.REDIS_PORT
-        pool = redis.ConnectionPool(host=host, port=port, **options)
-        return redis.Redis(connection_pool=pool)  # type: ignore[no-any-return]  # the package is optional
+            pool = redis.BlockingConnectionPool.from_url(url, **options)
+        else:
+            host, port = self._host or config.REDIS_HOST, self._port or config.REDIS_PORT
+            pool = redis.BlockingConnectionPool(host=host, port=port, **options)
+        return redis.Redis.from_pool(pool)  # type: ignore[no-any-return]  # the package is optional
 
     def _set_local(self, key: str, text: bytes, ttl: float) -> bool:
         with self._lock:

@@ -60,6 +60,25 @@ def test_json_values_come_back_from_redis(cache: RedisCache) -> None:
     assert cache.status() == {"status": "healthy", "detail": "redis"}
 
 
+@pytest.mark.redis
+def test_more_callers_than_connections_wait_and_redis_is_not_taken_for_lost(
+    cache: RedisCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_cache, "MAX_CONNECTIONS", 2)
+    answered: list[object] = []
+
+    def hold_a_connection() -> None:
+        answered.append(cache.run(lambda client: client.blpop(["nothing here"], timeout=0.05)))
+
+    callers = [threading.Thread(target=hold_a_connection) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert answered == [None] * 4
+    assert cache.is_available
+
+
 @pytest.mark.unit
 def test_a_value_is_gone_from_memory_after_its_ttl() -> None:
     seconds = Seconds()
