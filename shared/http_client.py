@@ -13,7 +13,7 @@ import orjson
 import urllib3
 
 from shared.clock import Clock, SystemClock
-from shared.errors import FleetError, InvalidInput, NotFound, RateLimited, Unavailable
+from shared.errors import Unavailable
 
 CONNECT_TIMEOUT_S = 3.0
 TOTAL_TIMEOUT_S = 10.0  # one attempt, body included
@@ -63,23 +63,16 @@ class HttpClient:
         self._pool = urllib3.PoolManager(num_pools=2, maxsize=8, headers=headers)
         self.host = urlsplit(base_url).netloc.rpartition("@")[2]
 
-    def get(
-        self,
-        path: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout_s: float | None = None,
-        retries: int | None = None,
-    ) -> Answer:
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """GET `path`; parameters that are None are left out. Any answer below 500 comes back, refusals too.
 
         Lost connections, time-outs and 5xx are retried. Raises Unavailable when that doesn't help. May block for
         (retries + 1) times the time-out plus the waits between.
         """
-        tries = (self._retries if retries is None else retries) + 1
+        tries = self._retries + 1
         for attempt in range(1, tries + 1):
             try:
-                return self._attempt(path, params, timeout_s or self._timeout_s)
+                return self._attempt(path, params)
             except Unavailable as error:
                 wait_s = error.retry_after_s if error.retry_after_s is not None else _jitter_s(attempt)
                 if attempt == tries or wait_s > MAX_WAIT_S:
@@ -87,27 +80,20 @@ class HttpClient:
                 self._clock.sleep(wait_s)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def get_json(self, path: str, params: Mapping[str, Any] | None = None, **options: Any) -> Any:
-        """As `get`, with the JSON of a good answer; raises NotFound, RateLimited or InvalidInput for a refusal."""
-        answer = self.get(path, params, **options)
-        if answer.status >= 300:
-            raise _refusal(self.host, answer)
-        return answer.json()
-
     def close(self) -> None:
         """Close the kept connections."""
         self._pool.clear()
 
-    def _attempt(self, path: str, params: Mapping[str, Any] | None, timeout_s: float) -> Answer:
+    def _attempt(self, path: str, params: Mapping[str, Any] | None) -> Answer:
         # Not `clock`: this bounds real waiting on a real socket.
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + self._timeout_s
         fields = {name: str(value) for name, value in (params or {}).items() if value is not None}
         try:
             response = self._pool.request(
                 "GET",
                 self._base_url + path,
                 fields=fields,
-                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, timeout_s), read=timeout_s),
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, self._timeout_s), read=self._timeout_s),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -152,12 +138,3 @@ class HttpClient:
 
 def _jitter_s(attempt: int) -> float:
     return random.uniform(0, BACKOFF_S * 2**attempt)
-
-
-def _refusal(host: str, answer: Answer) -> FleetError:
-    text = f"{host} answers {answer.status}"
-    if answer.status == 404:
-        return NotFound(text)
-    if answer.status == 429:
-        return RateLimited(text, retry_after_s=answer.retry_after_s)
-    return InvalidInput(text)
