@@ -55,7 +55,7 @@ function fill(body, items, key, cells, act) {
   if (!wanted.length) {
     const row = element("tr");
     row.append(element("td", "none", "empty"));
-    row.cells[0].colSpan = 6;
+    row.cells[0].colSpan = 7;
     wanted.push(row);
   }
   if (wanted.length !== body.rows.length || wanted.some((row, place) => row !== body.rows[place])) {
@@ -126,8 +126,12 @@ function showMarket(status) {
     [`#${one.id}${one.silenced ? " (silenced)" : ""}`], [one.address], [seconds(one.age_s), "number"], [one.frames_sent, "number"],
     [`${one.newest_streams.join("  ")}${one.streams > one.newest_streams.length ? `  … ${one.streams} in all` : ""}` || "none", "truth"],
   ]);
-  fill($("symbols"), Object.entries(status.symbols), ([symbol]) => symbol, ([symbol, one]) => [
-    [symbol], [one.price ?? "–", "number"], [one.kind], [status.channels[symbol] || 0, "number"], [one.lap ?? "–", "number"],
+  const rows = [["spot", status.symbols, status.channels], ["perpetual", status.futures || {}, status.futures_channels || {}]];
+  const markets = rows.flatMap(([market, all, channels]) => Object.entries(all).map(([symbol, one]) => ({
+    symbol, market, channels: channels[symbol] || 0, ...one,
+  })));
+  fill($("symbols"), markets, (one) => `${one.market} ${one.symbol}`, (one) => [
+    [one.symbol], [one.market], [one.price ?? "–", "number"], [one.kind], [one.channels, "number"], [one.lap ?? "–", "number"],
     [one.next_seam_at ? `in ${seconds((one.next_seam_at - status.now_ms) / 1000 / status.speed)}` : "–"],
   ]);
 }
@@ -241,6 +245,17 @@ async function loadMenu() {
   showForm();
 }
 
+async function loadReplays() {
+  try {
+    const replays = await call("GET", "/sim/replays");
+    const names = (one) => `${one.date} (${Object.keys(one.symbols).join(" ")})`;
+    $("replays").querySelector("select").append(...replays.map((one) => new Option(names(one), one.date)));
+    $("replays").hidden = false;
+  } catch {
+    // no folder of recordings: nothing to choose from
+  }
+}
+
 function choose(path) {
   base = path;
   symbols = [];
@@ -275,4 +290,5 @@ $("menu").addEventListener("change", showForm);
 $("where").addEventListener("change", (event) => { choose(event.target.value); refresh(); });
 $("lie").addEventListener("submit", (event) => { event.preventDefault(); attempt(() => begin(event.target)); });
 $("session").addEventListener("submit", (event) => { event.preventDefault(); attempt(() => openSession(event.target)); });
+loadReplays();
 loop();
