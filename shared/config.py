@@ -176,11 +176,15 @@ class Settings(BaseModel):
         wrong = []
         for item in error.errors(include_url=False):
             field = str(item["loc"][0])
-            annotation = cls.model_fields[field].annotation if field in cls.model_fields else None
-            shown = "(hidden)" if "Secret" in str(annotation) else repr(item["input"])
+            shown = "(hidden)" if cls.is_secret(field) else repr(item["input"])
             message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
             wrong.append(f"{VARIABLE_OF.get(field, field)}={shown}: {message}")
         return "Wrong setting: " + "; ".join(dict.fromkeys(wrong))
+
+    @classmethod
+    def is_secret(cls, field: str) -> bool:
+        """Whether this setting must never be shown; it may also be given as NAME_FILE."""
+        return "SecretStr" in str(cls.model_fields[field].annotation)
 
     def secrets(self) -> list[str]:
         """Every secret in force, logins inside URLs included, in each form a text may hold it; the longest first."""

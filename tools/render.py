@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from shared.config import Settings
 from shared.fleet import ROOT, Fleet, FleetService, read_fleet
 from tools.settings import names_of, settings_of
@@ -48,7 +46,7 @@ def _settings_lines(settings: type[Settings], service: FleetService | None) -> I
         about = settings.model_fields[field]
         yield f"# {about.description}"
         yield f"#{variable}={_shown(given.get(field, about.default))}"
-        if "SecretStr" in str(about.annotation) or about.annotation is SecretStr:
+        if settings.is_secret(field):
             yield f"#{variable}_FILE="
         yield ""
 
