@@ -141,7 +141,7 @@ def _venue(
     limit = Limits() if limited else None
     rest = Rest(hub, (futures_hub, futures.infos), faults.rest)
     return Venue(
-        sim_clock, markets, faults, hub, futures_hub, lobby, rest, director, limit, seed, note, clock.monotonic
+        sim_clock, markets, futures, faults, hub, futures_hub, lobby, rest, director, limit, seed, note, clock.monotonic
     )
 
 

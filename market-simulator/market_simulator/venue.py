@@ -8,6 +8,7 @@ from typing import Any
 
 import gevent
 
+from market_simulator.futures_markets import FuturesMarkets
 from market_simulator.market import SymbolMarket
 from market_simulator.scenarios.director import Director
 from market_simulator.session_market import SessionMarket
@@ -30,6 +31,7 @@ class Venue:
 
     clock: SimClock
     markets: Mapping[str, SymbolMarket]
+    futures: FuturesMarkets
     faults: Faults
     hub: Hub
     futures_hub: Hub
@@ -86,7 +88,9 @@ class Venue:
             "sockets": len(self.lobby.connections),
             "newest_sockets": self._newest_sockets(),
             "symbols": {symbol: _market(market, now_ms) for symbol, market in self.markets.items()},
+            "futures": {symbol: _market(market, now_ms) for symbol, market in self.futures.made.items()},
             "channels": self.hub.listening(),
+            "futures_channels": self.futures_hub.listening(),
             "scenarios": self.director.documents(),
         }
 

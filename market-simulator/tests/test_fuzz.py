@@ -1,4 +1,4 @@
-"""Two thousand inputs that no client should send: the exchange's own errors come back, never a 5xx, never silence."""
+"""Five thousand inputs that no client should send: the exchange's own errors come back, never a 5xx, never silence."""
 
 import contextlib
 import json
@@ -31,7 +31,19 @@ PATHS = [
     "ticker",
     "nosuch",
 ]
+FUTURES_PATHS = [
+    *(f"/fapi/v1/{name}" for name in (
+        "ping", "exchangeInfo", "depth", "trades", "historicalTrades", "aggTrades", "klines", "continuousKlines",
+        "indexPriceKlines", "markPriceKlines", "premiumIndexKlines", "premiumIndex", "fundingRate", "fundingInfo",
+        "openInterest", "ticker/24hr", "ticker/price", "ticker/bookTicker", "nosuch",
+    )),
+    "/fapi/v2/ticker/price",
+    *(f"/futures/data/{name}" for name in ("openInterestHist", "globalLongShortAccountRatio", "basis", "nosuch")),
+]  # fmt: skip
 NAMES = [
+    "pair",
+    "period",
+    "contractType",
     "symbol",
     "symbols",
     "limit",
@@ -47,6 +59,8 @@ NAMES = [
     "x",
 ]
 VALUES = [
+    "1h",
+    "PERPETUAL",
     "BTCUSDT",
     "ETHUSDT",
     "btcusdt",
@@ -109,6 +123,19 @@ def test_a_thousand_rest_calls(simulator: Any) -> None:
     assert seen == {200, 400, 404}
 
 
+def test_a_thousand_rest_calls_of_futures(simulator: Any) -> None:
+    dice, session, seen = random.Random(4), requests.Session(), set()
+    for _ in range(1000):
+        url = f"{simulator.base_url}{dice.choice(FUTURES_PATHS)}?{query(dice)}"
+        answer = session.get(url, timeout=10)
+        seen.add(answer.status_code)
+        assert answer.status_code in (200, 400, 404), (url, answer.text)
+        if answer.status_code != 200:
+            assert answer.json().keys() == {"code", "msg"}, url
+            assert answer.json()["code"] < 0
+    assert seen == {200, 400, 404}
+
+
 def message(dice: random.Random) -> str:
     methods = ["SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY", "PING", None, 7]
     names = ["xx@trade", "btcusdt@nope", "!ticker@arr", "combined", "", 5, None, True, [], {}, noise(dice)]
@@ -126,8 +153,9 @@ def message(dice: random.Random) -> str:
     return dice.choice([text, text, json.dumps([document]), noise(dice), "[" * 5000])
 
 
-def test_a_thousand_socket_messages(simulator: Any) -> None:
-    dice, socket = random.Random(3), simulator.socket("/ws")
+@pytest.mark.parametrize("path", ["/ws", "/market/ws", "/public/stream"])
+def test_a_thousand_socket_messages(simulator: Any, path: str) -> None:
+    dice, socket = random.Random(3), simulator.socket(path)
     codes = set()
     for _ in range(1000):
         text = message(dice)
