@@ -50,6 +50,7 @@ class Service:
         self.routes: list[RouteSpec] = []
         self.websocket_routes: list[tuple[str, WebSocketHandler]] = []
         self.foreign_websockets: list[str] = []
+        self.max_websockets = 10_000  # at once; a service may set another bound before it runs
         self.state: State = "starting"
         self._stats: Callable[[], dict[str, Any]] = dict
         self._ready: Callable[[], bool] = lambda: True

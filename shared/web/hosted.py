@@ -25,6 +25,7 @@ class Hosted(Protocol):
     routes: list[RouteSpec]
     websocket_routes: list[tuple[str, WebSocketHandler]]
     foreign_websockets: list[str]
+    max_websockets: int
 
     @property
     def readiness(self) -> str:

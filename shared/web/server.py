@@ -171,6 +171,7 @@ def serve(service: Hosted) -> None:
         origin_allowed=service.gate.allows_origin,
         host_allowed=service.gate.allows_host,
         pass_prefixes=tuple(service.foreign_websockets),
+        max_connections=service.max_websockets,
     )
     service.on_drain(application.close_all)
     server = Server(listener, application, log)

@@ -344,6 +344,11 @@ class TestDoors:
             with pytest.raises(websocket.WebSocketBadStatusException) as refused:
                 websocket.create_connection(service.ws_url + "/socket.io/?EIO=4&transport=websocket", timeout=10)
             assert refused.value.status_code == 503
+            plain = websocket.create_connection(service.ws_url + "/stream/price/BTCUSDT", timeout=10)
+            with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+                websocket.create_connection(service.ws_url + "/stream/price/BTCUSDT", timeout=10)
+            assert refused.value.status_code == 503
+            plain.close()
 
 
 def test_start_lines_say_what_users_look_for(streaming: ServiceProcess) -> None:

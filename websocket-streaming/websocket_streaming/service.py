@@ -51,6 +51,7 @@ def build(settings: StreamingSettings | None = None, *, clock: Clock | None = No
     cache = RedisCache.from_settings(settings)
     add_routes(service, channel, settings.RATE_LIMIT_PRICE)
     service.websocket("/stream/price/<symbol>", PlainStreams(channel, fanout).price)
+    service.max_websockets = settings.MAX_CLIENTS
     service.leave_websockets(SOCKETIO_PATH)
     sockets = SocketIoServer(
         service, channel, fanout, max_clients=settings.MAX_CLIENTS, max_event_bytes=settings.MAX_EVENT_BYTES
