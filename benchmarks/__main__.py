@@ -3,14 +3,14 @@
 import sys
 import time
 
-from benchmarks import services, small_things
+from benchmarks import services, simulator, small_things
 from benchmarks.report import Row, show
 
 
 def main() -> None:
     """Run them all; each says that it runs, since it takes a while."""
     rows: list[Row] = []
-    for module in (small_things, services):
+    for module in (small_things, simulator, services):
         begun = time.perf_counter()
         sys.stderr.write(f"measuring {module.__name__} … ")
         sys.stderr.flush()

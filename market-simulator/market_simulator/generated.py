@@ -1,6 +1,6 @@
 """A generated market: a pure function of seed, symbol and instant. Nothing in it depends on what was asked before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from market_simulator.generated_book import BookMaker, Side
@@ -93,6 +93,14 @@ class GeneratedMarket(LiveMarket):
 
     def _times(self) -> tuple[int, int]:
         return (EPOCH_MS + self._tick * TICK_MS,) * 2
+
+    def prepare(self, now_ms: int) -> Iterator[None]:
+        """Make, some 5 ms at a step, what bars of 2 h and more up to `now_ms` consist of; changes no answer.
+
+        All of it takes 0.3 s and 0.7 MB; who asks for such bars before it is done waits for what they lack.
+        """
+        if isinstance(self._source, GeneratedTrades):
+            yield from self._source.prepare(now_ms)
 
     def status(self, now_ms: int) -> dict[str, object]:  # noqa: ARG002  a generated market has no laps
         """As SymbolMarket.status."""

@@ -1,6 +1,6 @@
 """The trades of a generated market as a TradeSource: days, minutes and single trades, each made when asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,10 @@ DAY_MS = MINUTES * MINUTE_MS
 TICK_MS = 100  # a depth update each tick; what it covers is shown after the tick before
 _FIRST_ID = 1
 _BLOCK_DAYS = 32
+_PART_MINUTES = 120  # what bars of 2 h to 12 h consist of
+_PART_MS = _PART_MINUTES * MINUTE_MS
+_PARTS = MINUTES // _PART_MINUTES
+_KEPT_BLOCKS = 17  # of parts, 27 KB each: a thousand bars of 12 h
 _KEPT_DAYS, _KEPT_MINUTES = 3, 64  # 160 KB a day, 4 KB a minute; a 24 h window needs two of each
 _SPREAD_ROOM = 10  # ticks that the best bid may lie below the lowest trade
 
@@ -39,6 +43,7 @@ class GeneratedTrades:
         self._days: LRUCache[int, MinuteRun] = LRUCache(_KEPT_DAYS)
         self._minutes: LRUCache[tuple[int, int], MinuteTrades] = LRUCache(_KEPT_MINUTES)
         self._whole_days: dict[int, Bars] = {}  # by block: 32 rows, 2.5 KB
+        self._kept_parts: LRUCache[int, Bars] = LRUCache(_KEPT_BLOCKS)
 
     def count_before(self, at_ms: int) -> int:
         """How many trades since the epoch have `at_ms` below this instant."""
@@ -96,17 +101,31 @@ class GeneratedTrades:
 
     def _whole(self, first: Ints, last: Ints) -> Bars:
         """The days from `first` to before `last` in one bar, for each pair."""
-        blocks = range(int(first[0]) // _BLOCK_DAYS, (int(last[-1]) - 1) // _BLOCK_DAYS + 1)
-        skipped = blocks[0] * _BLOCK_DAYS
-        return stacked([self.block(number) for number in blocks]).over(first - skipped, last - skipped)
+        return _over_blocks(first, last, _BLOCK_DAYS, self._days_of)
 
-    def block(self, number: int) -> Bars:
-        """Days 32 × number and on, a row each; made once (some ms) and kept."""
-        if number not in self._whole_days:
-            minutes = self._bars_of(range(number * _BLOCK_DAYS, (number + 1) * _BLOCK_DAYS))
-            starts = np.arange(_BLOCK_DAYS) * MINUTES
-            self._whole_days[number] = minutes.over(starts, starts + MINUTES)
-        return self._whole_days[number]
+    def _days_of(self, block: int) -> Bars:
+        if block not in self._whole_days:
+            self._make_block(block)
+        return self._whole_days[block]
+
+    def _parts_of(self, block: int) -> Bars:
+        if block not in self._kept_parts:
+            self._make_block(block)
+        return self._kept_parts[block]
+
+    def _make_block(self, block: int) -> None:
+        """Days 32 × block and on, and their parts, a row each: some 5 ms."""
+        minutes = self._bars_of(range(block * _BLOCK_DAYS, (block + 1) * _BLOCK_DAYS))
+        starts = np.arange(0, len(minutes), _PART_MINUTES)
+        self._kept_parts[block] = parts = minutes.over(starts, starts + _PART_MINUTES)
+        starts = np.arange(0, len(parts), _PARTS)
+        self._whole_days[block] = parts.over(starts, starts + _PARTS)
+
+    def prepare(self, now_ms: int) -> Iterator[None]:
+        """Make what long bars up to `now_ms` consist of, 32 days at a step; without it who asks first waits for it."""
+        for block in range((now_ms - self._epoch_ms) // DAY_MS // _BLOCK_DAYS + 1):
+            self._days_of(block)
+            yield
 
     def _bars_of(self, days: Sequence[int]) -> Bars:
         """All minutes of these days."""
@@ -117,11 +136,12 @@ class GeneratedTrades:
     def bars(self, instants: Ints) -> Bars:
         """As TradeSource.bars: from days where they are whole, else from minutes, at the ends from trades."""
         offsets = np.maximum(instants - self._epoch_ms, 0)
-        cuts = cut(cut(offsets, MINUTE_MS), DAY_MS)
+        cuts = cut(cut(cut(offsets, MINUTE_MS), _PART_MS), DAY_MS)
         first, last = cuts[:-1], cuts[1:]
         kinds = _kinds(first, last)
         places, rows = list[Ints](), list[Bars]()
-        for kind, make in enumerate((self._whole_between, self._minutes_between, self._within_between)):
+        makers = (self._within_between, self._minutes_between, self._parts_between, self._whole_between)
+        for kind, make in enumerate(makers):
             (at,) = np.nonzero(kinds == kind)
             if len(at):
                 places.append(at)
@@ -133,6 +153,9 @@ class GeneratedTrades:
 
     def _whole_between(self, first: Ints, last: Ints) -> Bars:
         return self._whole(first // DAY_MS, last // DAY_MS)
+
+    def _parts_between(self, first: Ints, last: Ints) -> Bars:
+        return _over_blocks(first // _PART_MS, last // _PART_MS, _BLOCK_DAYS * _PARTS, self._parts_of)
 
     def _minutes_between(self, first: Ints, last: Ints) -> Bars:
         """Ranges of whole minutes, none of them across the edge of a day; 32 days at a time."""
@@ -148,11 +171,10 @@ class GeneratedTrades:
 
     def _within_between(self, first: Ints, last: Ints) -> Bars:
         """Ranges within a minute."""
-        rows = []
-        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
-            day = begin // DAY_MS
-            offsets = np.array((begin, end)) - day * DAY_MS
-            rows.append(self._day(day).bars_between(offsets))
+        rows, days = [], first // DAY_MS
+        for day in range(int(days[0]), int(days[-1]) + 1):
+            at = days == day
+            rows.append(self._day(day).within(first[at] - day * DAY_MS, last[at] - day * DAY_MS))
         return stacked(rows)
 
     def _parts(self, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
@@ -177,10 +199,18 @@ class GeneratedTrades:
 
 
 def _kinds(first: Ints, last: Ints) -> Ints:
-    """0: whole days, 1: whole minutes, 2: neither."""
-    kinds = np.where((first % MINUTE_MS == 0) & (last % MINUTE_MS == 0), 1, 2)
-    kinds[(first % DAY_MS == 0) & (last % DAY_MS == 0)] = 0
+    """How many of minute, part and day both ends are whole ones of."""
+    kinds = np.zeros(len(first), dtype=np.int64)
+    for unit in (MINUTE_MS, _PART_MS, DAY_MS):
+        kinds += (first % unit == 0) & (last % unit == 0)
     return kinds
+
+
+def _over_blocks(first: Ints, last: Ints, size: int, of: Callable[[int], Bars]) -> Bars:
+    """The rows from `first` to before `last` in one bar, for each pair; `of` gives them in blocks of `size` rows."""
+    blocks = range(int(first[0]) // size, (int(last[-1]) - 1) // size + 1)
+    skipped = blocks[0] * size
+    return stacked([of(block) for block in blocks]).over(first - skipped, last - skipped)
 
 
 def segment_start(at_ms: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from market_simulator.bars import Bar, Bars, Ints, cut, joined, product, running, stacked
+from market_simulator.bars import Bar, Bars, Ints, cut, empty_bars, joined, product, running, stacked
 from market_simulator.generated_minute_trades import MINUTE_MS, MinuteTrades
 from market_simulator.generated_minutes import Minutes
 
@@ -98,15 +98,31 @@ class MinuteRun:
         cuts = cut(offsets, MINUTE_MS)
         first, last = cuts[:-1], cuts[1:]
         whole = (first % MINUTE_MS == 0) & (last % MINUTE_MS == 0)
+        (part,) = np.nonzero(~whole)
         traded, bars = self._whole(np.flatnonzero(whole), first[whole] // MINUTE_MS, last[whole] // MINUTE_MS)
-        places, rows = [traded], [bars]
-        for place in np.flatnonzero(~whole).tolist():
-            counts = self.count_before(int(first[place])), self.count_before(int(last[place]))
-            if counts[0] < counts[1]:
-                rows.append(one_row(self.bar(*counts), counts[1] - counts[0]))
-                places.append(np.array([place]))
-        pieces = stacked(rows).placed(np.concatenate(places), len(first))
+        rows = stacked([bars, self.within(first[part], last[part])])
+        pieces = rows.placed(np.concatenate((traded, part)), len(first))
         return pieces.grouped(np.searchsorted(offsets, first, side="right") - 1, len(offsets) - 1)
+
+    def within(self, first: Ints, last: Ints) -> Bars:
+        """One bar per pair of offsets (rising), both of them in one minute."""
+        rows, minutes = [empty_bars(0)], first // MINUTE_MS
+        for minute in np.unique(minutes).tolist():
+            (at,) = np.nonzero(minutes == minute)
+            rows.append(self._within(minute, first[at] - minute * MINUTE_MS, last[at] - minute * MINUTE_MS))
+        return stacked(rows)
+
+    def _within(self, minute: int, first: Ints, last: Ints) -> Bars:
+        if not self.bars.count[minute]:
+            return empty_bars(len(first))
+        one = self._trades_of(minute)
+        begins, ends = np.searchsorted(one.offsets_ms, first), np.searchsorted(one.offsets_ms, last)
+        (traded,) = np.nonzero(begins < ends)
+        quotes = product(one.prices, one.quantities)
+        prices = (one.prices,) * 4
+        bought = one.quantities * one.buys, quotes * one.buys
+        rows = Bars(np.ones_like(one.prices), *prices, one.quantities, quotes, *bought)
+        return rows.over(begins[traded], ends[traded]).placed(traded, len(first))
 
     def _whole(self, places: Ints, first: Ints, last: Ints) -> tuple[Ints, Bars]:
         """Ranges of minutes as bars, those without a trade left out."""
@@ -114,8 +130,3 @@ class MinuteRun:
         traded = numbers < self._counts[last]
         begins = np.searchsorted(self._counts, numbers[traded], side="right") - 1  # a bar begins with its first trade
         return places[traded], self.bars.over(begins, last[traded])
-
-
-def one_row(bar: Bar, count: int) -> Bars:
-    """A bar in ticks and steps as a row."""
-    return Bars(*(np.array([value], dtype=object if value >= 2**63 else np.int64) for value in (count, *bar)))

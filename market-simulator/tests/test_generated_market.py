@@ -37,6 +37,16 @@ def test_the_same_seed_gives_the_same_market_and_another_seed_another() -> None:
     assert first.klines(AT_MS, "1h", limit=50) == same.klines(AT_MS, "1h", limit=50)
 
 
+@pytest.mark.parametrize("interval", ["12h", "1d", "1w"])
+@pytest.mark.parametrize("offset_ms", [0, 19_800_000])
+def test_preparing_ahead_changes_no_answer(interval: str, offset_ms: int) -> None:
+    prepared, other = market_of("SOLUSDT"), market_of("SOLUSDT")
+    assert sum(1 for _ in prepared.prepare(AT_MS)) == (AT_MS - EPOCH_MS) // DAY_MS // 32 + 1
+    klines = prepared.klines(AT_MS, interval, limit=300, offset_ms=offset_ms)
+    assert klines == other.klines(AT_MS, interval, limit=300, offset_ms=offset_ms)
+    assert klines == other.klines(AT_MS, interval, limit=300, offset_ms=offset_ms)
+
+
 def test_symbols_of_one_seed_differ() -> None:
     assert key(1, "BNBUSDT", "days") != key(1, "SOLUSDT", "days")
     near, other = market_of("NEARUSDT"), market_of("FILUSDT")
