@@ -76,7 +76,7 @@ class PrivateFleet:
 def _free_offset() -> int:
     ports = [service.port for service in read_fleet().services]
     for _ in range(100):
-        offset = random.randrange(10_000, 50_000)
+        offset = random.randrange(10_000, 27_000)  # below 32,768, where any program's outgoing connection may sit
         if not any(port_taken(port + offset) for port in ports):
             return offset
     raise RuntimeError("no free ports for a private fleet")

@@ -20,6 +20,7 @@ CALLERS = 8
 WARM_UP = 1000
 MAX_GROWTH_MB = 25
 # These speak another protocol and its errors: the exchange's (market-simulator), Engine.IO's (websocket-streaming).
+PAGES = ("/", "/docs")  # for people
 OTHER_PROTOCOLS = ("/api", "/fapi", "/dapi", "/futures", "/socket.io")
 
 
@@ -57,7 +58,7 @@ def complaint(path: str, status: int, headers: dict[str, str], body: bytes) -> s
         except (ValueError, KeyError, TypeError, AssertionError):
             return "an error that is not in the contract's shape"
         return None if kind == "application/json" else f"an error as {kind}"
-    if "html" in kind and body and not path.startswith("/docs"):
+    if "html" in kind and body and path.partition("?")[0] not in PAGES:
         return "HTML"
     return None
 
@@ -116,7 +117,7 @@ def first_answer_complaint(data: bytes, answer: bytes) -> str | None:
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     bodiless = data.lstrip().startswith(b"HEAD")  # what follows is the answer to the rest of the bytes
     length = 0 if bodiless else int(headers.get("content-length", len(rest)))
-    unknown_path = "/docs" if "html" in headers.get("content-type", "") and b"<!doctype html>" in rest else "/"
+    unknown_path = "/docs" if "html" in headers.get("content-type", "") and b"<!doctype html>" in rest else "/unknown"
     return complaint(unknown_path, int(status_line.split()[1]), headers, rest[:length])
 
 
