@@ -1,7 +1,7 @@
 """How answers leave: JSON by one encoder, errors in the contract's one shape."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -24,18 +24,18 @@ def success(values: dict[str, Any]) -> Response:
 def error_answer(error: FleetError) -> Response:
     """An error as an answer, with Retry-After where a retry can help."""
     answer = json_answer(error_document(error), error.status)
-    answer.headers.extend(_retry_after(error))
+    answer.headers.update(retry_after(error))
     return answer
 
 
-def refuse(error: FleetError, start_response: Callable[..., Any], *more: tuple[str, str]) -> list[bytes]:
+def retry_after(error: FleetError) -> dict[str, str]:
+    """The header Retry-After, where a retry can help."""
+    return {} if error.retry_after_s is None else {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+
+
+def refuse(error: FleetError, start_response: Callable[..., Any], more: Mapping[str, str] | None = None) -> list[bytes]:
     """An error as the answer of WSGI middleware, before Flask; `more` are further headers."""
     body = orjson.dumps(error_document(error))
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *_retry_after(error), *more]
-    start_response(f"{error.status} {HTTPStatus(error.status).phrase}", headers)
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **retry_after(error), **(more or {})}
+    start_response(f"{error.status} {HTTPStatus(error.status).phrase}", list(headers.items()))
     return [body]
-
-
-def _retry_after(error: FleetError) -> list[tuple[str, str]]:
-    """The header in whole seconds, never 0: that would be read as "at once"."""
-    return [] if error.retry_after_s is None else [("Retry-After", str(max(1, math.ceil(error.retry_after_s))))]

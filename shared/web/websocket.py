@@ -96,7 +96,7 @@ class WebSocketGate:
             if len(self._open) >= self._max_connections:
                 raise Unavailable("too many open WebSockets")
         except _UpgradeRequired as error:
-            return refuse(error, start_response, ("Sec-WebSocket-Version", "13"))
+            return refuse(error, start_response, {"Sec-WebSocket-Version": "13"})
         except FleetError as error:
             return refuse(error, start_response)
         self._serve(sock, accept, handler, request, parameters)
