@@ -36,6 +36,7 @@ def retry_after(error: FleetError) -> dict[str, str]:
 def refuse(error: FleetError, start_response: Callable[..., Any], more: Mapping[str, str] | None = None) -> list[bytes]:
     """An error as the answer of WSGI middleware, before Flask; `more` are further headers."""
     body = orjson.dumps(error_document(error))
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **retry_after(error), **(more or {})}
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    headers |= retry_after(error) | dict(more or {})
     start_response(f"{error.status} {HTTPStatus(error.status).phrase}", list(headers.items()))
     return [body]
