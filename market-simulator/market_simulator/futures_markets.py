@@ -1,4 +1,4 @@
-"""All perpetuals, each made when first asked for: a recorded one takes a second to read and 20 MB to keep."""
+"""All perpetuals on stage, each made when first asked for: a recorded one takes a second to read and 20 MB to keep."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -10,6 +10,7 @@ from market_simulator.generated_days import Profile
 from market_simulator.generated_futures import GeneratedFutures
 from market_simulator.market import SymbolInfo, SymbolMarket
 from market_simulator.recorded_futures import RecordedFutures
+from market_simulator.staged_futures import StagedFutures
 from market_simulator.tape import Tape
 from market_simulator.tape_reader import load_tape
 
@@ -66,10 +67,11 @@ class FuturesListing:
         """Fresh ones beside these spot markets, which must be of the same seed; none without a spot market."""
 
         def recorded(contract: FuturesInfo) -> FuturesMarket:
-            return RecordedFutures(contract, self.tape(contract.symbol), seed, spot[contract.symbol])
+            market = RecordedFutures(contract, self.tape(contract.symbol), seed, spot[contract.symbol])
+            return StagedFutures(market)
 
         def generated(contract: FuturesInfo, spot_info: SymbolInfo, profile: Profile) -> FuturesMarket:
-            return GeneratedFutures(contract, spot_info, profile, seed, spot[contract.symbol])
+            return StagedFutures(GeneratedFutures(contract, spot_info, profile, seed, spot[contract.symbol]))
 
         contracts: dict[str, tuple[FuturesInfo, Make]] = {
             contract.symbol: (contract, partial(recorded, contract)) for contract in RECORDED_FUTURES

@@ -137,7 +137,12 @@ def _venue(
         *frame_faults.menu(hub),
         *rest_faults.menu(hub, faults, sim_clock.real_s),
     ]
-    director = Director(menu, markets, sim_clock.real_s, sim_clock.speed)
+    futures_menu = [
+        *market_moves.menu(futures_hub),
+        *market_effects.menu(futures_hub),
+        *frame_faults.menu(futures_hub),
+    ]
+    director = Director(menu, markets, sim_clock.real_s, sim_clock.speed, (futures_menu, futures))
     limit = Limits() if limited else None
     rest = Rest(hub, (futures_hub, futures.infos), faults.rest)
     return Venue(

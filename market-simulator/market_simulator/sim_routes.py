@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from market_simulator.scenarios.director import Market
 from market_simulator.sessions import PREFIX
 from market_simulator.venue import Venue
 from shared.service import Service
@@ -20,6 +21,7 @@ class ScenarioBody(Body):
     duration_s: float | None = Field(None, gt=0, le=3600, description="unset: the scenario's own default")
     params: dict[str, Any] = Field(default_factory=dict, description="as the list describes them")
     seed: int = Field(0, ge=0, le=2**53, description="the same seed plants the same")
+    market: Market = Field("spot", description="futures: the perpetuals; which scenarios know them, the list says")
 
 
 class DataAnswer(Answer):
@@ -45,7 +47,7 @@ def add_sim_routes(service: Service, find: Callable[[str], Venue]) -> None:
 def _add(service: Service, find: Callable[[str], Venue], base: str, whose: str) -> None:
     @service.route("GET", f"{base}/sim/scenarios", summary="The scenarios and their parameters", answer=ListAnswer)
     def scenarios(session_id: str = "") -> dict[str, Any]:
-        return {"data": [entry.document() for entry in find(session_id).director.menu.values()]}
+        return {"data": find(session_id).director.entries()}
 
     @service.route(
         "POST", f"{base}/sim/scenario", summary=f"Begin a scenario{whose}", body=ScenarioBody, answer=DataAnswer,
@@ -53,7 +55,7 @@ def _add(service: Service, find: Callable[[str], Venue], base: str, whose: str) 
     )  # fmt: skip
     def begin(body: ScenarioBody, session_id: str = "") -> dict[str, Any]:
         director = find(session_id).director
-        return {"data": director.begin(body.name, body.symbol, body.duration_s, body.params, body.seed)}
+        return {"data": director.begin(body.name, body.symbol, body.duration_s, body.params, body.seed, body.market)}
 
     @service.route(
         "DELETE", f"{base}/sim/scenario/<scenario_id>", summary=f"End a scenario{whose}", answer=DataAnswer,

@@ -293,6 +293,29 @@ def test_a_flash_crash_can_be_ended(liar: Any) -> None:
     assert float(socket.receive()["b"]) == pytest.approx(before, rel=0.02)
 
 
+def test_a_scenario_about_futures_leaves_spot_alone(liar: Any) -> None:
+    perpetual = liar.socket("/public/ws/adausdt@bookTicker")
+    spot = liar.socket("/ws/adausdt@bookTicker")
+    assert perpetual.receive()["s"] == spot.receive()["s"] == "ADAUSDT"
+    jump = liar.begin("gap", symbol="ADAUSDT", market="futures", duration_s=60, params={"size_pct": 20})
+    assert jump["market"] == "futures"
+    before = float(jump["planted"]["price_before"])
+    assert perpetual.wait_for(lambda frame: float(frame["b"]) > before * 1.1)
+    assert float(spot.receive()["b"]) < before * 1.1
+    liar.end(jump["id"])
+    silence = liar.begin("silent_symbol", symbol="ADAUSDT", market="futures", duration_s=60)
+    assert spot.receive()
+    perpetual.collect(0.5)
+    assert perpetual.collect(1.0) == []
+    assert liar.end(silence["id"])["planted"]["frames"] > 0
+
+
+def test_the_menu_says_which_markets_a_scenario_knows(liar: Any) -> None:
+    markets = {entry["name"]: entry["markets"] for entry in liar.get("/sim/scenarios").json()["data"]}
+    assert markets["flash_crash"] == markets["spoofing"] == markets["drop"] == ["spot", "futures"]
+    assert markets["outage"] == markets["banned"] == ["spot"], "they are about all sockets and calls"
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -318,6 +341,10 @@ def test_a_flash_crash_can_be_ended(liar: Any) -> None:
         ({"name": "drop", "params": {"stream": "btcusdt@trade", "share": 0}}, "params.share"),
         ({"name": "flash_crash", "symbol": "BTCUSDT", "params": {"depth_pct": 99}}, "params.depth_pct"),
         ({"name": "cut", "seed": -1}, "seed"),
+        ({"name": "cut", "market": "futures"}, "market"),
+        ({"name": "cut", "market": "moon"}, "market"),
+        ({"name": "gap", "symbol": "NOPE", "market": "futures"}, "symbol"),
+        ({"name": "drop", "market": "futures", "params": {"stream": "btcusdt@avgPrice"}}, "params.stream"),
         ({"name": "cut", "extra": 1}, "extra"),
     ],
 )

@@ -109,7 +109,7 @@ function showFacts(status) {
 
 function showScenarios(status) {
   const left = (one) => seconds((Date.parse(one.ends_at) - Date.now()) / 1000);
-  const row = (one, when) => [[one.id], [one.symbol || "–"], [when], [truth(one.planted), "truth"]];
+  const row = (one, when) => [[one.id], [one.symbol ? `${one.symbol}${one.market === "spot" ? "" : ` ${one.market}`}` : "–"], [when], [truth(one.planted), "truth"]];
   const running = status.scenarios.filter((one) => one.running);
   const ended = status.scenarios.filter((one) => !one.running);
   fill($("running"), running, (one) => one.id, (one) => row(one, left(one)), ["End", async (one) => {
@@ -184,6 +184,13 @@ function label(text, node) {
   return outer;
 }
 
+function marketSelect(entry) {
+  const node = element("select");
+  node.name = "market";
+  node.append(...entry.markets.map((one) => new Option(one, one)));
+  return label("Market", node);
+}
+
 function symbolSelect(entry) {
   const node = element("select");
   node.name = "symbol";
@@ -196,6 +203,7 @@ function showForm() {
   if (!entry) return;
   $("summary").textContent = entry.summary;
   const fields = [];
+  if (entry.markets.length > 1) fields.push(marketSelect(entry));
   if (entry.symbol !== "none") fields.push(symbolSelect(entry));
   if (entry.default_duration_s !== null) {
     fields.push(label("Seconds", input("duration_s", { type: "number" }, entry.default_duration_s)));

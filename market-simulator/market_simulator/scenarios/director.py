@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -16,6 +16,8 @@ from shared.web.parsing import validate
 MAX_RUNNING = 20
 MAX_REMEMBERED = 100
 MAX_DURATION_S = 3600.0
+
+Market = Literal["spot", "futures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Run:
 
     plan: Plan
     name: str
+    market: Market
     scenario: Scenario
     began_s: float
     ends_s: float
@@ -85,6 +88,7 @@ class Run:
         return {
             "id": self.plan.id,
             "name": self.name,
+            "market": self.market,
             "symbol": self.plan.symbol,
             "seed": self.plan.seed,
             "params": self.plan.params.model_dump(),
@@ -97,24 +101,43 @@ class Run:
 
 
 class Director:
-    """The menu and what runs. `real_s` is the wall clock in seconds; `speed` turns simulated seconds into real ones."""
+    """The menu and what runs. `real_s` is the wall clock in seconds; `speed` turns simulated seconds into real ones.
 
-    def __init__(self, menu: list[Entry], symbols: Mapping[str, Any], real_s: Callable[[], float], speed: float = 1.0):
+    Each market has its menu and its symbols. What is about sockets and REST as a whole stands on spot's alone.
+    """
+
+    def __init__(
+        self, menu: list[Entry], symbols: Container[str], real_s: Callable[[], float], speed: float = 1.0,
+        futures: tuple[list[Entry], Container[str]] = ([], ()),
+    ):  # fmt: skip
         self.menu = {entry.name: entry for entry in menu}
-        self._symbols = symbols
+        self._menus = {"spot": self.menu, "futures": {entry.name: entry for entry in futures[0]}}
+        self._symbols = {"spot": symbols, "futures": futures[1]}
         self._real_s = real_s
         self._speed = speed
         self._running: dict[str, Run] = {}
         self._ended: deque[Run] = deque(maxlen=MAX_REMEMBERED)
         self._numbers = itertools.count(1)
 
+    def entries(self) -> list[dict[str, Any]]:
+        """The menu, as GET /sim/scenarios shows it."""
+        return [
+            {**entry.document(), "markets": [market for market, menu in self._menus.items() if entry.name in menu]}
+            for entry in self.menu.values()
+        ]
+
     def begin(
-        self, name: str, symbol: str | None, duration_s: float | None, params: dict[str, Any], seed: int
-    ) -> dict[str, Any]:
+        self, name: str, symbol: str | None, duration_s: float | None, params: dict[str, Any], seed: int,
+        market: Market = "spot",
+    ) -> dict[str, Any]:  # fmt: skip
         """Start a scenario and return its ground truth. Raises InvalidInput (names the field) or Conflict."""
-        entry = self.menu.get(name)
-        if entry is None:
+        if name not in self.menu:
             raise InvalidInput.field("name", f"must be one of {', '.join(self.menu)}")
+        entry = self._menus[market].get(name)
+        if entry is None:
+            raise InvalidInput.field("market", f"{name} is not about {market} alone")
+        if symbol is not None and entry.symbol != "none" and symbol not in self._symbols[market]:
+            raise InvalidInput.field("symbol", "is not listed here")
         plan = self._plan(entry, symbol, duration_s, params, seed)
         if len(self._running) >= MAX_RUNNING:
             raise Conflict(f"{MAX_RUNNING} scenarios are running; end one first")
@@ -122,7 +145,7 @@ class Director:
         scenario.begin()
         now_s = self._real_s()
         length_s = plan.duration_s / self._speed if entry.simulated else plan.duration_s
-        run = Run(plan, name, scenario, now_s, now_s + length_s)
+        run = Run(plan, name, market, scenario, now_s, now_s + length_s)
         self._running[plan.id] = run
         if entry.duration_s is None:
             self._finish(run, expired=True)
@@ -159,8 +182,6 @@ class Director:
             raise InvalidInput.field("symbol", f"{entry.name} takes no symbol")
         if symbol is None and entry.symbol == "required":
             raise InvalidInput.field("symbol", f"{entry.name} needs a symbol")
-        if symbol is not None and symbol not in self._symbols:
-            raise InvalidInput.field("symbol", "is not listed here")
         if duration_s is not None and entry.duration_s is None:
             raise InvalidInput.field("duration_s", f"{entry.name} happens at once")
         length_s = duration_s if duration_s is not None else entry.duration_s or 0.0

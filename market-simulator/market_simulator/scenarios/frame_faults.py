@@ -9,7 +9,7 @@ from pydantic import Field
 from market_simulator.scenarios.director import Entry, Plan
 from market_simulator.wire.frame_rules import BadJson, Delay, Duplicate, FrameRule, OldTimes, Reorder, Silence, Target
 from market_simulator.wire.hub import Hub
-from market_simulator.wire.streams import Channel, Kind, MalformedStream, parse_stream
+from market_simulator.wire.streams import Channel, Kind, MalformedStream
 from shared.errors import InvalidInput
 from shared.web.models import Body
 
@@ -129,7 +129,7 @@ def _target(hub: Hub, plan: Plan) -> Target:
 
 def _channel(hub: Hub, stream: str) -> Channel:
     try:
-        channel = parse_stream(stream)
+        channel = hub.dialect.parse(stream)
     except MalformedStream:
         raise InvalidInput.field("params.stream", "is no stream name") from None
     if channel.kind is Kind.SILENT or (channel.symbol and hub.find(channel.symbol) is None):
