@@ -20,7 +20,7 @@ from shared.web.answers import error_answer
 from shared.web.websocket import WebSocket
 
 PREFIXES = ("/api", "/fapi", "/dapi", "/futures")
-SOCKETS = ("/ws", "/stream", "/public", "/market")
+SOCKETS = ("/ws", "/stream", "/public", "/market", "/private")
 WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 

@@ -7,6 +7,7 @@ from market_simulator.wire.streams import Channel, Kind, MalformedStream, split_
 
 NATIVE_DEPTH_MS = 0  # `@depth@0ms`: what the tape was recorded from; all other speeds are merged from it
 LIQUIDATION_MS = 100  # how soon one is seen; the market makes at most one a second for a symbol
+ROUTES = ("public", "market", "private")
 PUBLIC = frozenset((Kind.BOOK_TICKER, Kind.ALL_BOOK_TICKERS, Kind.DEPTH, Kind.PARTIAL_DEPTH))
 
 _PLAIN = {
@@ -62,10 +63,12 @@ def parse_futures_stream(name: str) -> Channel:
 
 
 def is_served_on(route: str, channel: Channel) -> bool:
-    """Whether a route (`public`, `market`) carries a channel: on the wrong one it is accepted and stays silent.
+    """Whether a route carries a channel: on the wrong one it is accepted and stays silent, as all is on `/private`.
 
     Trades are undocumented: by the documents' rule they are on `/market`, ccxt asks for them on `/public`.
     """
+    if route == "private":
+        return False
     if channel.kind is Kind.TRADE:
         return True
     return (channel.kind in PUBLIC) == (route == "public")

@@ -9,7 +9,7 @@ import gevent
 
 from market_simulator.wire.errors import ExchangeError
 from market_simulator.wire.faults import Faults
-from market_simulator.wire.futures_streams import is_served_on
+from market_simulator.wire.futures_streams import ROUTES, is_served_on
 from market_simulator.wire.hub import Hub
 from market_simulator.wire.limits import STREAMS_PER_CONNECTION, ConnectLimit, Rules
 from market_simulator.wire.outbox import Outbox
@@ -31,16 +31,16 @@ class Wish:
     names: list[str]
     combined: bool
     scale: int
-    route: str = ""  # futures: `public` or `market`
+    route: str = ""  # of futures; empty: spot
 
 
 def read_url(path: str, query: str) -> Wish | None:
-    """`/ws…`, `/stream…`, below `/public` and `/market` too (futures). None: a bad timeUnit.
+    """`/ws…`, `/stream…`, below a route of futures too. None: a bad timeUnit.
 
     `+` stays `+` in the query: it belongs to `@kline_1d@+08:00`.
     """
     parts = [part for part in path.split("/") if part]
-    route = parts.pop(0) if parts[:1] in (["public"], ["market"]) else ""
+    route = parts.pop(0) if parts and parts[0] in ROUTES else ""
     combined = parts[:1] == ["stream"]
     values = dict(part.partition("=")[::2] for part in query.split("&"))
     unit = unquote(values.get("timeUnit", "MILLISECOND")).upper()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_simulator.wire.futures_streams import is_served_on, parse_futures_stream
+from market_simulator.wire.futures_streams import ROUTES, is_served_on, parse_futures_stream
 from market_simulator.wire.streams import Channel, Kind, MalformedStream
 
 pytestmark = pytest.mark.unit
@@ -69,4 +69,4 @@ def test_no_text_breaks_the_parser(name: str) -> None:
 )  # fmt: skip
 def test_each_channel_has_its_route(name: str, routes: set[str]) -> None:
     channel = parse_futures_stream(name)
-    assert {route for route in ("public", "market") if is_served_on(route, channel)} == routes
+    assert {route for route in ROUTES if is_served_on(route, channel)} == routes
