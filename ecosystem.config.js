@@ -1,6 +1,8 @@
 // PM2's view of fleet.json: `pm2 start ecosystem.config.js`, `--only database-service`, `pm2 save` …
 // Only what PM2 needs stands here; names, ports and memory limits come from fleet.json.
+const { execFileSync } = require('node:child_process')
 const fs = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
 
 const root = __dirname
@@ -14,6 +16,23 @@ if (!fs.existsSync(python)) {
   console.error(`The fleet is not installed yet (${path.relative(root, python)} is missing): run \`make up\`, or \`make install\` and then PM2.`)
   process.exit(1)
 }
+
+// PM2 knows apps by name alone: started or restarted from here, another clone's would silently move to this clone's
+// code and data. `make up` has looked already and says so in FLEET_CHECKED.
+function refuseOtherClones () {
+  const pm2 = process.argv[1] || ''
+  const home = process.env.PM2_HOME || path.join(os.homedir(), '.pm2')
+  if (!/pm2$/.test(pm2) || process.env.FLEET_CHECKED || !fs.existsSync(path.join(home, 'rpc.sock'))) return
+  const printed = execFileSync(process.execPath, [pm2, 'jlist'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const apps = JSON.parse(printed.trim().split('\n').pop())
+  const own = (app) => fs.existsSync(app.pm2_env.pm_cwd) && fs.realpathSync(app.pm2_env.pm_cwd)
+  for (const app of apps.filter((app) => services.some((service) => service.name === app.name))) {
+    if (own(app) === fs.realpathSync(path.join(root, app.name))) continue
+    console.error(`PM2 runs ${app.name} of another clone, in ${app.pm2_env.pm_cwd}. Type this there, or set a PM2_HOME of its own and FLEET_PORT_OFFSET for this clone.`)
+    process.exit(1)
+  }
+}
+refuseOtherClones()
 
 // A variable of the shell, else of the root's .env; only for what PM2 itself has to know.
 function setting (name) {

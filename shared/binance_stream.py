@@ -25,7 +25,10 @@ CONNECT_TIMEOUT_S = 5.0
 SEND_TIMEOUT_S = 5.0
 IDLE_TIMEOUT_S = 10.0  # without a byte; half of it brings a ping, which any living server answers
 WAKE_S = 0.1  # how long a wish, or stop(), waits for a silent connection
-BACKOFF_S, MAX_BACKOFF_S = 0.5, 30.0  # full jitter: before try n a random wait of up to BACKOFF_S * 2**n
+# Full jitter: before try n a random wait of up to BACKOFF_S * 2**n. The exchange allows one connection a second, and
+# who waits for prices shouldn't wait on after it is back.
+BACKOFF_S, MAX_BACKOFF_S = 0.5, 5.0
+NOT_YET, STOPPED = "not started", "stopped"  # reasons of being away that are no fault
 STEADY_S = 5.0  # a connection that held this long starts the backoff anew
 READ_BYTES = 262_144
 MAX_MESSAGE_BYTES = 16_000_000  # all-market arrays have about one
@@ -88,7 +91,7 @@ class BinanceStream:
         self._thread: threading.Thread | None = None
         self.counts = StreamCounts()
         self.connected = False
-        self.reason = "not started"
+        self.reason = NOT_YET
 
     def subscribe(self, names: Iterable[str]) -> None:
         """Want these streams (`btcusdt@trade`), now and on every later connection. An unknown symbol stays silent, a
@@ -142,7 +145,7 @@ class BinanceStream:
             # A server that announces its end to each newcomer must not be stormed: at once is only the first try.
             if not (planned and failures <= 1):
                 self._renew.wait(random.uniform(0, min(MAX_BACKOFF_S, BACKOFF_S * 2**failures)))
-        self._set_state(False, "stopped")
+        self._set_state(False, STOPPED)
 
     def _serve_one_connection(self) -> None:
         """Until it ends, which raises _Lost; or until stop()."""
@@ -224,7 +227,9 @@ class BinanceStream:
                 log.exception("on_message failed")
 
     def _set_state(self, connected: bool, reason: str) -> None:
-        changed, self.connected, self.reason = connected is not self.connected, connected, reason
+        # The first attempt's failure counts as a change: somebody waits for it.
+        changed = connected is not self.connected or (self.reason == NOT_YET and not connected)
+        self.connected, self.reason = connected, reason
         if not changed:
             return
         try:

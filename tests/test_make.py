@@ -15,7 +15,7 @@ import pytest
 
 from shared.fleet import ROOT, read_fleet
 from shared.testing.net import port_taken
-from shared.testing.private_fleet import PrivateFleet
+from shared.testing.private_fleet import PM2, PrivateFleet
 from tools import install
 from tools.steps import Failed
 
@@ -82,6 +82,9 @@ class TestUp:
         (clone / "other.js").write_text("setInterval(() => {}, 1000)")
         fleet.pm2("start", str(clone / "other.js"), "--name", "database-service", "--cwd", str(clone))
         before = fleet.apps()["database-service"]["pid"]
+        by_hand = fleet.run(str(PM2), "restart", "ecosystem.config.js", "--only", "database-service")
+        assert by_hand.returncode != 0
+        assert str(clone) in by_hand.stderr
         up = fleet.run("make", "up")
         assert up.returncode != 0
         assert str(clone) in up.stderr
@@ -93,6 +96,7 @@ class TestUp:
         assert up.returncode != 0
         assert "did not start" in up.stderr
         assert "not a host" in up.stderr
+        assert fleet.run("make", "up").returncode == 0  # put right, it starts, though PM2 was about to try again
 
 
 @pytest.mark.unit

@@ -19,7 +19,7 @@ OLDEST_NODE = 18
 def install(*, dev: bool = False) -> None:
     """What `make up` needs, with `dev` also what the tests need. Quick when nothing has changed."""
     check_node()
-    with _one_at_a_time():
+    with only_one(ROOT / "var" / "install.lock"):
         python_environment(ROOT / ".venv", ROOT / "requirements.lock")
         if dev:
             python_environment(ROOT / ".venv-dev", ROOT / "requirements-dev.lock")
@@ -27,10 +27,10 @@ def install(*, dev: bool = False) -> None:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    folder = ROOT / "var"
-    folder.mkdir(exist_ok=True)
-    with (folder / "install.lock").open("w") as lock:
+def only_one(lock_file: Path) -> Iterator[None]:
+    """Wait until nobody else holds this lock; a folder that has to be made is the user's alone."""
+    lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

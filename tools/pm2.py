@@ -46,7 +46,7 @@ class Running:
 
 def environment() -> dict[str, str]:
     """For calls of PM2 and of the ecosystem file."""
-    env = {**os.environ, "PM2_NO_INTERACTION": "true", "PM2_CONCURRENT_ACTIONS": "8"}
+    env = {**os.environ, "PM2_NO_INTERACTION": "true", "PM2_CONCURRENT_ACTIONS": "8", "FLEET_CHECKED": "true"}
     env.setdefault("FLEET_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
     return env
 
@@ -117,13 +117,17 @@ def start(names: Sequence[str]) -> "subprocess.Popen[str]":
 
 
 def delete(ids: Sequence[int]) -> None:
-    """Stop these apps, gracefully, and take them off the list."""
-    done = subprocess.run(
-        [PROGRAM, "delete", *map(str, ids)], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise Failed("PM2 could not stop the fleet.", done.stderr)
+    """Stop these apps, gracefully, and take them off the list.
+
+    In two calls: PM2 may start an app again that falls over just while it is deleted, but not while it is stopped.
+    """
+    for verb in ("stop", "delete"):
+        done = subprocess.run(
+            [PROGRAM, verb, *map(str, ids)], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise Failed("PM2 could not stop the fleet.", done.stderr)
 
 
 def kill_daemon() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tools import pm2
-from tools.install import install
+from tools.install import install, only_one
 from tools.pm2 import App, Running
 from tools.steps import ROOT, Failed, say
 
@@ -26,21 +26,29 @@ def up() -> int:
     """Install what is missing, start what doesn't run, wait until all is ready."""
     begun = time.monotonic()
     install()
-    apps = pm2.wanted_apps()
-    listed = pm2.running()
-    refuse_other_clones(apps, listed)
-    online = {app.name for app in listed if app.ours and app.status in {"online", "launching"}}
-    missing = [app for app in apps if app.name not in online]
-    refuse_taken_ports(missing)
-    if missing:
-        say(f"Starting {', '.join(app.name for app in missing)} …")
-        wait_ready(missing, {app.name: app.restarts for app in listed if app.ours})
-    wait_ready([app for app in apps if app.name in online], None)
+    with only_one(ROOT / "var" / "up.lock"):
+        apps = pm2.wanted_apps()
+        _start_missing(apps)
     show(apps, {app.name: "ready" for app in apps})
     say(f"Ready after {time.monotonic() - begun:.1f} s.")
     streaming = next((app for app in apps if app.name == "websocket-streaming"), apps[0])
     say(f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
     return 0
+
+
+def _start_missing(apps: Sequence[App]) -> None:
+    listed = pm2.running()
+    refuse_other_clones(apps, listed)
+    names = {app.name for app in apps}
+    ours = [app for app in listed if app.ours and app.name in names]
+    if fallen := [app for app in ours if app.status != "online"]:
+        _delete_all(apps, fallen)  # PM2 can't start again what it is just about to restart
+    online = {app.name for app in ours if app.status == "online"}
+    missing = [app for app in apps if app.name not in online]
+    refuse_taken_ports(missing)
+    if missing:
+        say(f"Starting {', '.join(app.name for app in missing)} …")
+    wait_ready(apps, missing, {app.name: app.restarts for app in ours if app.name in online})
 
 
 def refuse_other_clones(apps: Sequence[App], listed: Sequence[Running]) -> None:
@@ -77,21 +85,21 @@ def _holder(app: App) -> str:
     return f" by a running “{health['service']}”" if isinstance(health, dict) and "service" in health else ""
 
 
-def wait_ready(apps: Sequence[App], restarts_before: dict[str, int] | None) -> None:
-    """Return when all are ready. With `restarts_before`, start them first and watch for one that falls over.
+def wait_ready(apps: Sequence[App], missing: Sequence[App], restarts_before: dict[str, int]) -> None:
+    """Start the `missing` ones; return when all are ready.
 
-    Raises Failed with the end of the log of the first that doesn't come up.
+    Raises Failed with the end of the log of the first that doesn't come up or falls over meanwhile.
     """
     sizes = {app.name: [_size(log) for log in app.logs] for app in apps}
-    starter = pm2.start([app.name for app in apps]) if restarts_before is not None else None
+    starter = pm2.start([app.name for app in missing]) if missing else None
     deadline, ask_pm2_at = time.monotonic() + READY_WITHIN_S, time.monotonic() + ASK_PM2_EVERY_S
     waiting = list(apps)
     try:
         while waiting := [app for app in waiting if not ready(app)]:
             if starter is not None and starter.poll():
                 raise Failed("PM2 could not start the fleet.", starter.stderr.read() if starter.stderr else "")
-            if starter is not None and time.monotonic() > ask_pm2_at:
-                _refuse_fallen(waiting, restarts_before or {}, sizes)
+            if time.monotonic() > ask_pm2_at:
+                _refuse_fallen(waiting, restarts_before, sizes)
                 ask_pm2_at = time.monotonic() + ASK_PM2_EVERY_S
             if time.monotonic() > deadline:
                 log = _log_since(waiting[0], sizes[waiting[0].name])
@@ -127,7 +135,8 @@ def _log_since(app: App, sizes: Sequence[int]) -> str:
             with log.open("rb") as file:
                 file.seek(size)
                 texts.append(file.read(100_000).decode("utf-8", "replace"))
-    return "".join(texts) or "(nothing)"
+    lines = dict.fromkeys("".join(texts).splitlines())  # a service that falls over says the same each time
+    return "\n".join(lines) or "(nothing)"
 
 
 def ask(url: str) -> Any:
@@ -161,15 +170,27 @@ def ready(app: App) -> bool:
 def show(apps: Sequence[App], states: dict[str, str]) -> None:
     """The table of names, URLs, states and the venue that serves."""
     rows = [("service", "url", "state", "venue")]
+    notes = []
     for app in apps:
-        stats = ask(f"{app.url}/stats") if states[app.name] == "ready" else None
+        running = states[app.name] == "ready"
+        stats, health = (ask(f"{app.url}/{path}") if running else None for path in ("stats", "health"))
         venue = stats.get("data", {}).get("venue", "") if isinstance(stats, dict) else ""
+        notes += [f"{app.name}: {note}" for note in _troubles(health)]
         rows.append((app.name, app.url, states[app.name], venue))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     say()
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for note in notes:
+        say(f"! {note}")
     say()
+
+
+def _troubles(health: Any) -> list[str]:
+    """What a running service says of dependencies that aren't healthy."""
+    states = health.get("dependencies", {}) if isinstance(health, dict) else {}
+    unwell = {name: state for name, state in states.items() if state["status"] != "healthy"}
+    return [f"{name}: {state.get('detail', state['status'])}" for name, state in unwell.items()]
 
 
 def status() -> int:
@@ -190,7 +211,8 @@ def down() -> int:
     found = _ours(apps)
     if found:
         say(f"Stopping {', '.join(app.name for app in found)} …")
-        _delete_all(apps, found)
+        with only_one(ROOT / "var" / "up.lock"):
+            _delete_all(apps, found)
     for folder in {app.var_dir for app in apps}:
         (folder / "market.json").unlink(missing_ok=True)
     if found and not pm2.running():

@@ -119,7 +119,8 @@ class PriceChannel:
         topics = self.subscriptions.room(client, wish.topics)
         if len(topics) < len(wish.topics):
             left = [topic.symbol for topic in wish.topics if topic not in set(topics)]
-            wish.problems.append(about_symbols("too_many_symbols", "are over the bound per client", left))
+            bound = f"over {self.subscriptions.max_symbols} symbols a client"
+            wish.problems.append(about_symbols("too_many_symbols", bound, left))
         fresh = [topic.symbol for topic in topics if not self.subscriptions.is_wanted(topic)]
         refused = self._refuse_unknown(fresh, wish.problems) if fresh else set()
         return [topic for topic in topics if topic.symbol not in refused]
@@ -204,11 +205,11 @@ class PriceChannel:
             problems.append(about_symbols("upstream_unavailable", f"can't be checked: {error.message}", names))
             return set(names)
         if unknown:
-            problems.append(about_symbols("unknown_symbol", "are not listed by the exchange", unknown))
+            problems.append(about_symbols("unknown_symbol", "not listed by the exchange", unknown))
         room = self._max_symbols - len(self.subscriptions.wanted)
         over = [name for name in names if name not in set(unknown)][max(room, 0) :]
         if over:
-            problems.append(about_symbols("too_many_symbols", "are over the service's bound; try later", over))
+            problems.append(about_symbols("too_many_symbols", "over the service's bound; try later", over))
         return {*unknown, *over}
 
     def _close(self, topics: list[Topic]) -> None:

@@ -114,7 +114,8 @@ def _report(service: Service, channel: PriceChannel, fanout: Fanout, cache: Redi
 
     def upstream() -> dict[str, Any]:
         if not book.is_connected(SPOT):
-            return {"status": "degraded", "detail": "the exchange's stream is away; prices are marked stale"}
+            detail = f"the stream of {book.venue} is away (the log says why); prices held are marked stale"
+            return {"status": "degraded", "detail": detail}
         stale = [symbol.name for symbol in book.symbols if book.is_stale(symbol)]
         if stale:
             return {"status": "degraded", "detail": f"stale: {', '.join(stale[:10])}"}

@@ -10,7 +10,7 @@ class Subscriptions:
 
     def __init__(self, permanent: Iterable[Topic], max_symbols_per_client: int) -> None:
         self.permanent = tuple(dict.fromkeys(permanent))
-        self._max_symbols = max_symbols_per_client
+        self.max_symbols = max_symbols_per_client
         self._clients_of: dict[Topic, set[str]] = {topic: set() for topic in self.permanent}
         self._topics_of: dict[str, set[Topic]] = {}
 
@@ -20,7 +20,7 @@ class Subscriptions:
         fitting = []
         for topic in topics:
             symbol = (topic.market, topic.symbol)
-            if symbol in have or len(have) < self._max_symbols:
+            if symbol in have or len(have) < self.max_symbols:
                 have.add(symbol)
                 fitting.append(topic)
         return fitting

@@ -13,6 +13,7 @@ SERVED_CHANNELS = (PRICE,)
 
 MAX_SYMBOL_LENGTH = 32
 MAX_DETAILS = 20  # an error names that many entries; the message says how many there were
+MAX_NAMED = 3  # symbols that the message itself names
 
 
 class Topic(NamedTuple):
@@ -125,7 +126,8 @@ def _read_last(value: object, wish: Wish) -> None:
 def about_symbols(code: str, message: str, symbols: list[str]) -> Problem:
     """One problem that several symbols share; names the first of them."""
     details = [{"field": "symbols", "message": symbol} for symbol in symbols[:MAX_DETAILS]]
-    return Problem(code, f"{len(symbols)} of symbols {message}", details)
+    more = f" and {len(symbols) - MAX_NAMED} more" if len(symbols) > MAX_NAMED else ""
+    return Problem(code, f"{', '.join(symbols[:MAX_NAMED])}{more}: {message}", details)
 
 
 def _invalid(name: str, message: str) -> Problem:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from shared.binance_client import BinanceClient
-from shared.binance_stream import BinanceStream
+from shared.binance_stream import STOPPED, BinanceStream
 from shared.clock import Clock
 from shared.errors import FleetError, InvalidInput, NotFound, RateLimited, Unavailable
 from shared.logger import FleetLogger
@@ -43,7 +43,7 @@ class BinanceFeed:
     """One connection with two streams per symbol. The channel opens and closes symbols; what comes goes to it."""
 
     def __init__(self, url: str, market: str, listener: Listener, clock: Clock, logger: FleetLogger) -> None:
-        self._market, self._listener, self._clock, self._logger = market, listener, clock, logger
+        self._url, self._market, self._listener, self._clock, self._logger = url, market, listener, clock, logger
         self._stream = BinanceStream(url, self._on_message, self._on_state, clock)
         self._symbols: dict[str, Symbol] = {}  # one object per name: nothing is made per message
         self._told: set[Symbol] = set()  # what the exchange was asked for; a little more than is wanted
@@ -106,8 +106,11 @@ class BinanceFeed:
     def _on_state(self, connected: bool) -> None:
         self._last_message_at = self._clock.monotonic()
         self._listener.on_connection(self._market, connected)
+        if self._stream.reason == STOPPED:
+            return
         if not connected:
-            self._logger.warning("Upstream lost (%s); connecting again", self._stream.reason)
+            what = "lost" if self._connected_before else "away"
+            self._logger.warning("Upstream %s at %s (%s); trying again", what, self._url, self._stream.reason)
             return
         names = sorted(self._symbols) if not self._connected_before else [f"{len(self._symbols)} symbols again"]
         self._connected_before = True
