@@ -14,7 +14,10 @@ PATH_PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """One call: what it takes, what it answers, how often a client may make it (calls a minute; None: no limit)."""
+    """One call: what it takes, what it answers, how often a client may make it (calls a minute; None: no limit).
+
+    With `max_rows` the body is a list of so many `body`s at most (`shared.web.rows`); the handler then gets `Rows`.
+    """
 
     method: str
     path: str
@@ -25,6 +28,7 @@ class RouteSpec:
     answer: type[BaseModel] | None = None
     limit: int | None = None
     max_body: int = 1_000_000
+    max_rows: int | None = None
     content_type: str = "application/json"
     errors: tuple[int, ...] = field(default=())
 
@@ -102,8 +106,16 @@ def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, An
     if route.limit is not None:
         operation["x-limit-per-minute"] = route.limit
     if route.body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_model[route.body]}}}
+        operation["requestBody"] = {"required": True, "content": _body_kinds(route, by_model[route.body])}
     return operation
+
+
+def _body_kinds(route: RouteSpec, schema: Any) -> dict[str, Any]:
+    if route.max_rows is None:
+        return {"application/json": {"schema": schema}}
+    rows = {"type": "array", "items": schema, "minItems": 1, "maxItems": route.max_rows}
+    lines = {"type": "string", "description": "the array's objects, one a line"}
+    return {"application/json": {"schema": rows}, "application/x-ndjson": {"schema": lines}}
 
 
 def _statuses(route: RouteSpec) -> list[int]:

@@ -30,6 +30,7 @@ from shared.sentry_integration import capture_exception, init_sentry
 from shared.web.answers import success
 from shared.web.hall import ErrorHandler, furnish
 from shared.web.parsing import read_body, read_headers, read_query
+from shared.web.rows import read_rows
 from shared.web.standard import add_standard_routes
 from shared.web.websocket import Handler as WebSocketHandler
 
@@ -79,7 +80,9 @@ class Service:
                 arguments["query"] = read_query(request, spec.query)
             if spec.headers:
                 arguments["headers"] = read_headers(request, spec.headers)
-            if spec.body:
+            if spec.body and spec.max_rows is not None:
+                arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows)
+            elif spec.body:
                 arguments["body"] = read_body(request, spec.body, spec.max_body)
             result = handler(**arguments)
             return result if isinstance(result, Response) else success(result)
