@@ -1,6 +1,6 @@
 """What answers hold, for the documentation; the hall adds `success`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,25 @@ class SaveAnswer(Answer):
     success: bool
     message: str
     signal_id: str
+
+
+class RowResult(Answer):
+    """What became of one row: its id, or the error that refused it (`code`, `message`, `details` as everywhere)."""
+
+    index: int = Field(description="of the row, from 0")
+    status: Literal["stored", "duplicate", "refused", "not_stored"]
+    signal_id: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class BatchAnswer(Answer):
+    """A batch is stored. `durable` as in SaveAnswer. A 422 of `atomic` holds the counts and results beside `error`."""
+
+    success: bool
+    stored: int
+    duplicates: int
+    refused: int
+    results: list[RowResult]
 
 
 class TrackAnswer(Answer):

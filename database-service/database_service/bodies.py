@@ -141,6 +141,12 @@ class HistoryQuery(_Span):
     )
 
 
+class BatchQuery(Query):
+    """How a batch is stored."""
+
+    atomic: bool = Field(False, description="true: all rows or none")
+
+
 class StatsQuery(_Span):
     """Which trades, by closing time."""
 

@@ -58,9 +58,9 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
     )  # fmt: skip
     def save(body: bodies.SaveBody, headers: bodies.KeyHeader) -> dict[str, Any]:
         now = service.clock.now()
-        submission = Submission(_new_signal(body, now), _key("/signals/save", headers, body))
+        submission = Submission(new_signal(body, now), _key("/signals/save", headers, body))
         verdict = _accepted(desk.write(desk.store.append, [submission], now)[0])
-        return {"message": "Signal saved successfully", "signal_id": verdict.id, **_durability(desk.store)}
+        return {"message": "Signal saved successfully", "signal_id": verdict.id, **durability(desk.store)}
 
     @service.route(
         "GET", "/signals/history", limit=settings.RATE_LIMIT_SIGNALS_HISTORY, query=bodies.HistoryQuery,
@@ -100,7 +100,7 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
         return {
             "message": "Performance tracked successfully",
             "performance_id": verdict.id,
-            **_durability(desk.store),
+            **durability(desk.store),
         }
 
     @service.route(
@@ -134,7 +134,8 @@ def _add_settings(service: Service, settings: DatabaseSettings, desk: Desk) -> N
         return {"version": saved.version, "settings": body.settings}
 
 
-def _new_signal(body: bodies.SaveBody, now: datetime) -> NewSignal:
+def new_signal(body: bodies.SaveBody, now: datetime) -> NewSignal:
+    """The signal of a body; `now` if it names no time. Raises InvalidInput for one out of range."""
     moment = _in_range("timestamp", body.timestamp, now)
     fields = body.model_dump(exclude={"timestamp"})
     return NewSignal(**fields, timestamp=moment or now, timestamp_given=moment is not None)
@@ -174,7 +175,7 @@ def _accepted(verdict: Verdict) -> Verdict:
     return verdict
 
 
-def _durability(store: Store) -> dict[str, bool]:
+def durability(store: Store) -> dict[str, bool]:
     """Said only where it is missing, as the contract has it."""
     return {} if store.durable else {"durable": False}
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from database_service.config import DatabaseSettings
+from database_service.bulk_routes import add_bulk_routes
 from database_service.keeper import Keeper
 from database_service.migrate import migrate_apart
 from database_service.routes import Desk, Worker, add_routes
@@ -35,6 +36,7 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     add_routes(service, settings, desk)
     return service
 
+    add_bulk_routes(service, settings, desk)
 
 def _durable(service: Service, settings: DatabaseSettings) -> Desk:
     """A database. One writer at a time: SQLite allows no more, and group commit will want no more."""

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar
 import sqlalchemy as sa
 
 from database_service.admission import Admission, names_asked, neighbours
-from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, replay
+from database_service.batches import Batch
+from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
 from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
@@ -99,6 +100,21 @@ class SqlStore:
             link.execute(sa.insert(signals), [_columns(signals, signal) for signal in admission.signals])
         self._keep(link, admission.answers.items(), now)
         return admission
+
+    def append_batch(self, batch: Batch, now: datetime) -> str:
+        """See `Store.append_batch`."""
+        answer, stored = self._transact(lambda link: self._append_batch(link, batch, now))
+        self._counts = Counts(self._counts.signals + stored, self._counts.performance)
+        return answer
+
+    def _append_batch(self, link: sa.Connection, batch: Batch, now: datetime) -> tuple[str, int]:
+        if batch.key is not None and (kept := self._kept_answers(link, [batch.key])):
+            return answer_again(batch.key, kept[batch.key.name]), 0
+        admission = self._append(link, batch.submissions(), now)
+        answer = batch.conclude(admission.verdicts)
+        if batch.key is not None:
+            self._keep(link, [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
+        return answer, len(admission.signals)
 
     def _taken_names(self, link: sa.Connection, submissions: Sequence[Submission]) -> dict[str, Content]:
         columns = (signals.c.signal_id, signals.c.digest, signals.c.timestamp)
