@@ -17,11 +17,12 @@ class DatabaseSettings(Settings):
     SERVICE: ClassVar[str | None] = "database-service"
 
     SQLITE_PATH: Path | None = Field(None, description="the embedded database's file; unset: VAR_DIR/database.sqlite3")
+    GROUP_COMMIT: bool = Field(True, description="writers that wait at the same moment share one transaction")
     RATE_LIMIT_SIGNALS_SAVE: int = Field(100, ge=1, description="POST /signals/save, calls a minute")
     RATE_LIMIT_SIGNALS_GET: int = Field(200, ge=1, description="GET /signals/<id>, calls a minute")
     RATE_LIMIT_SIGNALS_HISTORY: int = Field(200, ge=1, description="GET /signals/history, calls a minute")
-    RATE_LIMIT_PERFORMANCE_TRACK: int = Field(100, ge=1, description="POST /performance/track, calls a minute")
     RATE_LIMIT_SIGNALS_BATCH: int = Field(100, ge=1, description="POST /signals/batch, calls a minute")
+    RATE_LIMIT_PERFORMANCE_TRACK: int = Field(100, ge=1, description="POST /performance/track, calls a minute")
     RATE_LIMIT_PERFORMANCE_STATS: int = Field(200, ge=1, description="GET /performance/stats, calls a minute")
     RATE_LIMIT_SETTINGS: int = Field(100, ge=1, description="GET and PUT /settings/<user>, calls a minute")
 

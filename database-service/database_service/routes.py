@@ -36,11 +36,13 @@ class AnyPath(BaseConverter):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the calls work with: the store, and who runs its reads and its writes."""
+    """What the calls work with: the store, who runs its reads and its writes, and how single rows are written."""
 
     store: Store
     read: Worker
     write: Worker
+    save: Callable[[Submission, datetime], Verdict]
+    track: Callable[[TradeSubmission, datetime], Verdict]
 
 
 def add_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
@@ -59,7 +61,7 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
     def save(body: bodies.SaveBody, headers: bodies.KeyHeader) -> dict[str, Any]:
         now = service.clock.now()
         submission = Submission(new_signal(body, now), _key("/signals/save", headers, body))
-        verdict = _accepted(desk.write(desk.store.append, [submission], now)[0])
+        verdict = _accepted(desk.save(submission, now))
         return {"message": "Signal saved successfully", "signal_id": verdict.id, **durability(desk.store)}
 
     @service.route(
@@ -96,7 +98,7 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
     def track(body: bodies.TrackBody, headers: bodies.KeyHeader) -> dict[str, Any]:
         now = service.clock.now()
         submission = TradeSubmission(_closed_trade(body, now), _key("/performance/track", headers, body))
-        verdict = _accepted(desk.write(desk.store.track, [submission], now)[0])
+        verdict = _accepted(desk.track(submission, now))
         return {
             "message": "Performance tracked successfully",
             "performance_id": verdict.id,

@@ -1,10 +1,13 @@
 """Puts database-service together: which store, who runs its blocking calls, what health and counters say."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from database_service.config import DatabaseSettings
 from database_service.bulk_routes import add_bulk_routes
+from database_service.config import DatabaseSettings
+from database_service.group_commit import GroupCommit
+from database_service.idempotency import Verdict
 from database_service.keeper import Keeper
 from database_service.migrate import migrate_apart
 from database_service.routes import Desk, Worker, add_routes
@@ -13,7 +16,6 @@ from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_store
 from database_service.stores.sqlite import sqlite_store
 from shared.clock import Clock
-from shared.errors import FleetError
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
@@ -39,11 +41,11 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     add_bulk_routes(service, settings, desk)
 
 def _durable(service: Service, settings: DatabaseSettings) -> Desk:
-    """A database. One writer at a time: SQLite allows no more, and group commit will want no more."""
+    """A database. One writer at a time: SQLite allows no more, and group commit wants no more."""
     url = settings.database_url
     store = postgres_store(url, service.clock) if url else sqlite_store(settings.sqlite_path, service.clock)
     reader, writer = Offload(threads=READERS), Offload(threads=1)
-    read, write = _worker(reader), _worker(writer)
+    read, write = reader.call, writer.call
     keeper = Keeper(store, lambda: migrate_apart(settings.store_url), read, service.logger)
     service.on_start(keeper.start)
     service.on_start(lambda: service.logger.info("storing in %s", "PostgreSQL" if url else settings.sqlite_path))
@@ -51,7 +53,12 @@ def _durable(service: Service, settings: DatabaseSettings) -> Desk:
     service.on_stop(writer.close)
     service.on_stop(keeper.stop)
     service.health.add_dependency("database", lambda: read(store.probe), timeout_s=2.0)
-    return Desk(store, read, write)
+    save, track = _alone(write, store.append), _alone(write, store.track)
+    if settings.GROUP_COMMIT:
+        monotonic = service.clock.monotonic
+        save = GroupCommit(lambda rows, now: write(store.append, rows, now), monotonic)
+        track = GroupCommit(lambda rows, now: write(store.track, rows, now), monotonic)
+    return Desk(store, read, write, save, track)
 
 
 def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -> Desk:
@@ -66,23 +73,15 @@ def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -
     service.on_start(store.probe)
     service.on_start(lambda: service.logger.warning("DB_ENABLED=false: storing in %s only", store.source))
     service.health.add_dependency("database", state)
-    return Desk(store, _directly, _directly)
+    return Desk(store, _directly, _directly, _alone(_directly, store.append), _alone(_directly, store.track))
 
 
-def _worker(offload: Offload) -> Worker:
-    """`offload.call`, with expected errors carried over as values: gevent's pool prints a traceback of each raised."""
+def _alone(write: Worker, function: Callable[..., list[Verdict]]) -> Callable[..., Verdict]:
+    """Each row in a transaction of its own: what GroupCommit does, without sharing."""
 
-    def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, FleetError | None]:
-        try:
-            return function(*arguments), None
-        except FleetError as error:
-            return None, error
-
-    def call(function: Callable[..., Any], *arguments: Any) -> Any:
-        result, error = offload.call(attempt, function, *arguments)
-        if error is not None:
-            raise error
-        return result
+    def call(row: Any, now: datetime) -> Verdict:
+        verdicts: list[Verdict] = write(function, [row], now)
+        return verdicts[0]
 
     return call
 

@@ -21,6 +21,7 @@ REASONS = {
 }
 WRITING = 5_020_002  # advisory lock that writers share; any number that all processes agree on
 UNDEFINED_TABLE = "42P01"
+ROW_CLASSES = {"22", "23", "54"}  # data exception, integrity constraint, program limit (an index entry too long)
 SHUTTING_DOWN = {"57P01", "57P02", "57P03"}
 
 
@@ -70,6 +71,8 @@ def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
         return "PostgreSQL's database does not hold the tables", "schema"
     if code in REASONS:
         return REASONS[code], "failed"
+    if code is not None and code[:2] in ROW_CLASSES:
+        return f"SQLSTATE {code}", "row"
     if code is not None and code not in SHUTTING_DOWN:
         return f"PostgreSQL refused (SQLSTATE {code})", "failed"
     text = str(vendor)
