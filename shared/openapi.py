@@ -16,7 +16,7 @@ PATH_PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 class RouteSpec:
     """One call: what it takes, what it answers, how often a client may make it (calls a minute; None: no limit).
 
-    With `max_rows` the body is a list of so many `body`s at most (`shared.web.rows`); the handler then gets `Rows`.
+    `other_types` are the content types that it answers in on request. With `max_rows` the body is a list of so many `body`s at most (`shared.web.rows`); the handler then gets `Rows`.
     """
 
     method: str
@@ -30,6 +30,7 @@ class RouteSpec:
     max_body: int = 1_000_000
     max_rows: int | None = None
     content_type: str = "application/json"
+    other_types: tuple[str, ...] = ()
     errors: tuple[int, ...] = field(default=())
 
 
@@ -89,6 +90,7 @@ def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, An
     schema = by_model[route.answer] if route.answer else {"type": "object"}
     if route.content_type != "application/json":
         schema = {"type": "string"}
+    kinds = (route.content_type, *route.other_types)
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": re.sub(r"\W+", "_", f"{route.method}_{route.path}").strip("_").lower(),
@@ -99,7 +101,7 @@ def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, An
             *_parameters("header", route.headers, by_model, schemas),
         ],
         "responses": {
-            "200": {"description": "success", "content": {route.content_type: {"schema": schema}}},
+            "200": {"description": "success", "content": {kind: {"schema": schema} for kind in kinds}},
             **{str(status): _error(by_model) for status in _statuses(route)},
         },
     }

@@ -10,7 +10,8 @@ from pydantic.functional_validators import BeforeValidator
 from database_service.cursors import decode_cursor
 from database_service.idempotency import HEADER
 from database_service.performance import MAX_AMOUNT, Side
-from database_service.signals import RESERVED_IDS, Cursor, normal_symbol
+from database_service.exports import Format
+from database_service.signals import RESERVED_IDS, Cursor, SignalFilter, normal_symbol
 from shared.clock import parse_time
 from shared.web.models import Body, Headers, Query
 
@@ -127,7 +128,7 @@ class _Span(Query):
     end: Moment | None = Field(None, alias="to", description="exclusive")
 
 
-class HistoryQuery(_Span):
+class SignalsQuery(_Span):
     """Which signals, newest first."""
 
     symbol: Symbol | None = None
@@ -135,6 +136,21 @@ class HistoryQuery(_Span):
     strategy: Name | None = None
     bot_id: Name | None = None
     min_confidence: Confidence | None = None
+
+    def wanted(self) -> SignalFilter:
+        """The filter that a store takes."""
+        return SignalFilter(**{name: getattr(self, name) for name in SignalFilter.__slots__})
+
+
+class ExportQuery(SignalsQuery):
+    """Which signals, newest first, and in which form."""
+
+    format: Format = "csv"
+
+
+class HistoryQuery(SignalsQuery):
+    """Which signals, newest first, page by page."""
+
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 100
     cursor: Annotated[Cursor, BeforeValidator(_cursor), WithJsonSchema({"type": "string", "maxLength": 64})] | None = (
         Field(None, description="next_cursor of the page before")

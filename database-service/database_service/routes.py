@@ -14,7 +14,7 @@ from database_service.config import DatabaseSettings
 from database_service.cursors import encode_cursor
 from database_service.idempotency import Key, KeyName, Verdict, hash_body
 from database_service.performance import ClosedTrade, TradeFilter, TradeSubmission, earned
-from database_service.signals import NewSignal, Page, SignalFilter, Submission
+from database_service.signals import NewSignal, Page, Submission
 from database_service.statistics import statistics
 from database_service.storage import Store
 from database_service.user_settings import SavedSettings
@@ -69,8 +69,7 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
         answer=answers.HistoryAnswer, summary="Signals, newest first",
     )  # fmt: skip
     def history(query: bodies.HistoryQuery) -> dict[str, Any]:
-        wanted = SignalFilter(**{name: getattr(query, name) for name in SignalFilter.__slots__})
-        page: Page = desk.read(desk.store.history, wanted, query.limit, query.cursor)
+        page: Page = desk.read(desk.store.history, query.wanted(), query.limit, query.cursor)
         data = {
             "count": len(page.documents),
             "source": desk.store.source,

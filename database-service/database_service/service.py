@@ -36,9 +36,9 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     service.on_stop(cache.close)
     service.on_stop(desk.store.close)
     add_routes(service, settings, desk)
+    add_bulk_routes(service, settings, desk)
     return service
 
-    add_bulk_routes(service, settings, desk)
 
 def _durable(service: Service, settings: DatabaseSettings) -> Desk:
     """A database. One writer at a time: SQLite allows no more, and group commit wants no more."""
