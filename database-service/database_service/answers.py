@@ -127,3 +127,29 @@ class SettingsAnswer(Answer):
     success: bool
     version: int
     settings: dict[str, Any]
+
+
+class AuditHead(Answer):
+    """The newest link of the audit chain. Keep it elsewhere."""
+
+    sequence: int
+    hash: str
+
+
+class Audit(Answer):
+    """What the check of the audit chain found."""
+
+    valid: bool
+    broken_at: int | None
+    checked: int
+    removed: int = Field(description="links whose signals retention removed")
+    next: int | None = Field(description="`from` of the next call; null at the end")
+    head: AuditHead
+    note: str
+
+
+class AuditAnswer(Answer):
+    """The audit chain."""
+
+    success: bool
+    data: Audit

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.functional_validators import BeforeValidator
 
 from database_service.cursors import decode_cursor
+from database_service.exports import Format
 from database_service.idempotency import HEADER
 from database_service.performance import MAX_AMOUNT, Side
-from database_service.exports import Format
 from database_service.signals import RESERVED_IDS, Cursor, SignalFilter, normal_symbol
 from shared.clock import parse_time
 from shared.web.models import Body, Headers, Query
@@ -169,3 +169,10 @@ class StatsQuery(_Span):
     strategy: Name | None = None
     symbol: Symbol | None = None
     bot_id: Name | None = None
+
+
+class AuditQuery(Query):
+    """Which part of the audit chain is checked; all of it needs as many calls as `next` says."""
+
+    start: Annotated[int, Field(ge=1, le=MAX_VERSION)] = Field(1, alias="from", description="the first sequence")
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000

@@ -23,6 +23,7 @@ class DatabaseSettings(Settings):
     RATE_LIMIT_SIGNALS_HISTORY: int = Field(200, ge=1, description="GET /signals/history, calls a minute")
     RATE_LIMIT_SIGNALS_BATCH: int = Field(100, ge=1, description="POST /signals/batch, calls a minute")
     RATE_LIMIT_SIGNALS_EXPORT: int = Field(10, ge=1, description="GET /signals/export, calls a minute")
+    RATE_LIMIT_SIGNALS_AUDIT: int = Field(10, ge=1, description="GET /signals/audit, calls a minute")
     RATE_LIMIT_PERFORMANCE_TRACK: int = Field(100, ge=1, description="POST /performance/track, calls a minute")
     RATE_LIMIT_PERFORMANCE_STATS: int = Field(200, ge=1, description="GET /performance/stats, calls a minute")
     RATE_LIMIT_SETTINGS: int = Field(100, ge=1, description="GET and PUT /settings/<user>, calls a minute")

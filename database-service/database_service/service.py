@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from database_service.audit_routes import add_audit_routes
 from database_service.bulk_routes import add_bulk_routes
 from database_service.config import DatabaseSettings
 from database_service.group_commit import GroupCommit
@@ -14,6 +15,7 @@ from database_service.routes import Desk, Worker, add_routes
 from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_store
+from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import sqlite_store
 from shared.clock import Clock
 from shared.offload import Offload
@@ -37,6 +39,7 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     service.on_stop(desk.store.close)
     add_routes(service, settings, desk)
     add_bulk_routes(service, settings, desk)
+    add_audit_routes(service, settings, desk.store if isinstance(desk.store, SqlStore) else None, desk.read)
     return service
 
 

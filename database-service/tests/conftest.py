@@ -87,7 +87,7 @@ def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
     """Opens the same PostgreSQL database each time it is called; empty at first."""
     engine = postgres_engine(migrated_postgres)
     with engine.begin() as link:
-        link.execute(sa.text("TRUNCATE signals, performance, user_settings, idempotency_keys RESTART IDENTITY"))
+        link.execute(sa.text("TRUNCATE signals, audit_head, audit_removed, performance, user_settings, idempotency_keys RESTART IDENTITY"))
     engine.dispose()
     return lambda: _prepared(postgres_store(migrated_postgres, FakeClock()))
 

@@ -66,23 +66,26 @@ class Connections:
         with self.translating(), self._engine.connect() as link:
             yield link
 
-    def transact(self, work: Callable[[sa.Connection], T]) -> T:
-        """`work` in one transaction, again if another writer took a name between our look and our insert."""
+    def transact(self, work: Callable[[sa.Connection], T], alone: bool = False) -> T:
+        """`work` in one transaction, again if another writer took a name between our look and our insert.
+
+        `alone`: no other writer, of whatever process, until it ends.
+        """
         self._require()
         try:
             with self.translating():
-                result = self._race(work)
+                result = self._race(work, alone)
         except Unavailable:
             self.write_failed = True
             raise
         self.write_failed = False
         return result
 
-    def _race(self, work: Callable[[sa.Connection], T]) -> T:
+    def _race(self, work: Callable[[sa.Connection], T], alone: bool) -> T:
         for attempt in range(RACES):
             try:
                 with self._writing.begin() as link:
-                    self._take_turn(link, attempt > 0)
+                    self._take_turn(link, alone or attempt > 0)
                     return work(link)
             except (exc.IntegrityError, LostRace):
                 continue

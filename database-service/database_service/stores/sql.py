@@ -11,11 +11,13 @@ from typing import Any, Literal, TypeVar
 import sqlalchemy as sa
 
 from database_service.admission import Admission, names_asked, neighbours
+from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
 from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
+from database_service.stores.chain import chained, verify_stretch
 from database_service.stores.connections import Connections, LostRace
 from database_service.stores.schema import (
     HEAD,
@@ -88,7 +90,7 @@ class SqlStore:
 
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """See `SignalStore.append`."""
-        admission = self._transact(lambda link: self._append(link, submissions, now))
+        admission = self._transact(lambda link: self._append(link, submissions, now), alone=True)
         self._counts = Counts(self._counts.signals + len(admission.signals), self._counts.performance)
         return admission.verdicts
 
@@ -97,13 +99,18 @@ class SqlStore:
         taken = self._taken_names(link, submissions)
         admission = Admission(kept, taken).add_all(submissions)
         if admission.signals:
-            link.execute(sa.insert(signals), [_columns(signals, signal) for signal in admission.signals])
+            places = chained(link, admission.signals)
+            rows = [
+                {**_columns(signals, signal), "id": place.sequence, "hash": place.hash}
+                for signal, place in zip(admission.signals, places, strict=True)
+            ]
+            link.execute(sa.insert(signals), rows)
         self._keep(link, admission.answers.items(), now)
         return admission
 
     def append_batch(self, batch: Batch, now: datetime) -> str:
         """See `Store.append_batch`."""
-        answer, stored = self._transact(lambda link: self._append_batch(link, batch, now))
+        answer, stored = self._transact(lambda link: self._append_batch(link, batch, now), alone=True)
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)
         return answer
 
@@ -128,6 +135,11 @@ class SqlStore:
             for row in link.execute(sa.select(*columns).where(near)):
                 taken[row.signal_id] = Content(row.digest, row.timestamp)
         return taken
+
+    def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
+        """See `audit.Chained`."""
+        with self._reading() as link:
+            return verify_stretch(link, start, limit)
 
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
@@ -244,7 +256,7 @@ def _chunks(values: Iterable[V]) -> Iterator[list[V]]:
 
 
 def _columns(table: sa.Table, row: StoredSignal | StoredTrade) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.c if column.name != "id"}
+    return {column.name: getattr(row, column.name) for column in table.c if column.name not in {"id", "hash"}}
 
 
 def _signal_conditions(wanted: SignalFilter) -> list[sa.ColumnElement[bool]]:
