@@ -18,6 +18,10 @@ class DatabaseSettings(Settings):
 
     SQLITE_PATH: Path | None = Field(None, description="the embedded database's file; unset: VAR_DIR/database.sqlite3")
     GROUP_COMMIT: bool = Field(True, description="writers that wait at the same moment share one transaction")
+    RETENTION_SIGNALS_DAYS: int = Field(0, ge=0, le=36_500, description="signals older than this leave; 0: never")
+    RETENTION_PERFORMANCE_DAYS: int = Field(
+        0, ge=0, le=36_500, description="trades closed longer ago than this leave; 0: never"
+    )
     RATE_LIMIT_SIGNALS_SAVE: int = Field(100, ge=1, description="POST /signals/save, calls a minute")
     RATE_LIMIT_SIGNALS_GET: int = Field(200, ge=1, description="GET /signals/<id>, calls a minute")
     RATE_LIMIT_SIGNALS_HISTORY: int = Field(200, ge=1, description="GET /signals/history, calls a minute")

@@ -11,12 +11,12 @@ from database_service.group_commit import GroupCommit
 from database_service.idempotency import Verdict
 from database_service.keeper import Keeper
 from database_service.migrate import migrate_apart
+from database_service.retention import Retention, rules
 from database_service.routes import Desk, Worker, add_routes
 from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
-from database_service.stores.postgres import postgres_store
+from database_service.stores.open import open_store
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import sqlite_store
 from shared.clock import Clock
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
@@ -46,15 +46,19 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
 def _durable(service: Service, settings: DatabaseSettings) -> Desk:
     """A database. One writer at a time: SQLite allows no more, and group commit wants no more."""
     url = settings.database_url
-    store = postgres_store(url, service.clock) if url else sqlite_store(settings.sqlite_path, service.clock)
+    store = open_store(url, settings.sqlite_path, service.clock)
     reader, writer = Offload(threads=READERS), Offload(threads=1)
     read, write = reader.call, writer.call
     keeper = Keeper(store, lambda: migrate_apart(settings.store_url), read, service.logger)
     service.on_start(keeper.start)
     service.on_start(lambda: service.logger.info("storing in %s", "PostgreSQL" if url else settings.sqlite_path))
+    in_force = rules(settings.RETENTION_SIGNALS_DAYS, settings.RETENTION_PERFORMANCE_DAYS)
+    retention = Retention(store, in_force, service.clock.now, write, service.logger)
+    service.on_start(retention.start)
     service.on_stop(reader.close)
     service.on_stop(writer.close)
     service.on_stop(keeper.stop)
+    service.on_stop(retention.stop)
     service.health.add_dependency("database", lambda: read(store.probe), timeout_s=2.0)
     save, track = _alone(write, store.append), _alone(write, store.track)
     if settings.GROUP_COMMIT:

@@ -20,7 +20,7 @@ from shared.testing.process import ServiceProcess
 from .client import NOW, SIGNAL, Client
 
 pytestmark = [pytest.mark.api, pytest.mark.integration]
-FULL = {
+FULL: dict[str, Any] = {
     "signal_id": "full", "timestamp": "2025-11-01T10:00:00.500000Z", "symbol": "ETHUSDT", "strategy": "rsi",
     "bot_id": "bot, \"1\"\n", "timeframe": "1h", "stop_loss": 1.5, "take_profit": 2.5, "leverage": 5.0,
     "indicators": {"rsi": 28.5}, "metadata": {"note": "ğüş 💥"},
@@ -30,7 +30,8 @@ FULL = {
 def export(client: Client, **query: str) -> bytes:
     answer = client.send("GET", "/signals/export", query_string=query)
     assert answer.status_code == 200, answer.text
-    return answer.data
+    data: bytes = answer.data
+    return data
 
 
 def table(data: bytes) -> list[dict[str, str]]:

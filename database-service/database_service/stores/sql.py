@@ -15,10 +15,12 @@ from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
+from database_service.retention import Aged
 from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import chained, verify_stretch
 from database_service.stores.connections import Connections, LostRace
+from database_service.stores.expiry import expire
 from database_service.stores.schema import (
     HEAD,
     Moment,
@@ -202,6 +204,15 @@ class SqlStore:
         with self._reading() as link:
             for row in link.execution_options(yield_per=1000).execute(query):
                 yield TradeLine(*row)
+
+    # --- retention
+
+    def expire(self, table: Aged, before: datetime, limit: int, reason: str, now: datetime) -> int:
+        """See `retention.Expirable`."""
+        removed = self._transact(lambda link: expire(link, table, before, limit, reason, now))
+        signals_gone = removed if table == "signals" else 0
+        self._counts = Counts(self._counts.signals - signals_gone, self._counts.performance - (removed - signals_gone))
+        return removed
 
     # --- settings
 
