@@ -19,6 +19,7 @@ from database_service.storage import Store
 from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_engine, postgres_store
+from database_service.stores.schema import metadata
 from database_service.stores.sqlite import sqlite_store, sqlite_url
 from shared.redis_cache import RedisCache
 from shared.testing.fakes import FakeClock
@@ -87,7 +88,8 @@ def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
     """Opens the same PostgreSQL database each time it is called; empty at first."""
     engine = postgres_engine(migrated_postgres)
     with engine.begin() as link:
-        link.execute(sa.text("TRUNCATE signals, audit_head, audit_removed, performance, user_settings, idempotency_keys RESTART IDENTITY"))
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        link.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
     engine.dispose()
     return lambda: _prepared(postgres_store(migrated_postgres, FakeClock()))
 
