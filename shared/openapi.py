@@ -16,7 +16,9 @@ PATH_PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 class RouteSpec:
     """One call: what it takes, what it answers, how often a client may make it (calls a minute; None: no limit).
 
-    `other_types` are the content types that it answers in on request. With `max_rows` the body is a list of so many `body`s at most (`shared.web.rows`); the handler then gets `Rows`.
+    `other_types` are the content types that it answers in on request. With `max_rows` the body is a list of so many
+    `body`s at most (`shared.web.rows`); the handler then gets `Rows`. A `hot` call also goes by the lane
+    (`shared.web.lane`); its function must need no Flask and return a dict.
     """
 
     method: str
@@ -29,6 +31,7 @@ class RouteSpec:
     limit: int | None = None
     max_body: int = 1_000_000
     max_rows: int | None = None
+    hot: bool = False
     content_type: str = "application/json"
     other_types: tuple[str, ...] = ()
     errors: tuple[int, ...] = field(default=())

@@ -56,7 +56,7 @@ def add_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None
 def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
     @service.route(
         "POST", "/signals/save", limit=settings.RATE_LIMIT_SIGNALS_SAVE, body=bodies.SaveBody, headers=bodies.KeyHeader,
-        answer=answers.SaveAnswer, summary="Save one signal",
+        answer=answers.SaveAnswer, summary="Save one signal", hot=True,
     )  # fmt: skip
     def save(body: bodies.SaveBody, headers: bodies.KeyHeader) -> dict[str, Any]:
         now = service.clock.now()

@@ -1,6 +1,7 @@
 """The service as it runs, a process under gevent: the contract, crashes under load, a database that goes away."""
 
 import json
+import re
 import sqlite3
 import threading
 from collections import Counter
@@ -93,9 +94,9 @@ class Writers:
         assert self.acknowledged.items() <= stored.items(), "acknowledged and lost"
 
 
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    with ServiceProcess("database-service") as running:
+@pytest.fixture(scope="module", params=["true", "false"], ids=["with the lane", "without"])
+def base_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with ServiceProcess("database-service", {"HOT_LANE": request.param}) as running:
         yield running.base_url
 
 
@@ -103,6 +104,26 @@ class TestContract(ServiceContract):
     """What every service of the fleet keeps."""
 
     name, title = "database-service", "Database Service"
+
+
+def test_a_signal_saved_by_the_lane_is_answered_like_any_other() -> None:
+    """The same requests to a service with the lane and to one without: the same answers, the ids aside."""
+    moment = {"timestamp": "2025-11-01T10:47:01.535448Z"}
+    asked: list[tuple[Any, str | None]] = [
+        (SIGNAL | moment, None), (SIGNAL | moment, "k"), (SIGNAL | moment | {"price": 1}, "k"), (SIGNAL | moment, "k"),
+        (SIGNAL | moment | {"price": 2}, None), (SIGNAL | {"signal_id": "a", **moment}, None),
+        (SIGNAL | {"signal_id": "a", "price": 5}, None), (SIGNAL | {"price": "1"}, None), ([], None), (None, None),
+        (SIGNAL | {"unknown": 1}, None), (SIGNAL | {"metadata": {"a": "\0"}}, None), (SIGNAL, "k" * 256),
+        (SIGNAL | {"timestamp": "1999-01-01T00:00:00Z"}, None), (SIGNAL | {"symbol": "💥"}, None),
+    ]  # fmt: skip
+    answers = []
+    for lane in ("true", "false"):
+        with ServiceProcess("database-service", UNLIMITED | {"HOT_LANE": lane}) as running:
+            answers.append([post(running, "/signals/save", body, key) for body, key in asked])
+            counts = http.request("GET", f"{running.base_url}/metrics").data.decode()
+            assert re.search(r'http_requests_total\{.*route="/signals/save",.*status="200"\} 5.0', counts)
+    assert answers[0] == answers[1]
+    assert [status for status, _ in answers[0]] == [200, 200, 422, 200, 200, 200, *[422] * 5, 400, *[422] * 3]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

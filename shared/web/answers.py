@@ -28,6 +28,10 @@ def error_document(error: FleetError) -> dict[str, Any]:
 def error_answer(error: FleetError) -> Response:
     """An error as an answer, with Retry-After where a retry can help."""
     answer = json_answer(error_document(error), error.status)
-    if error.retry_after_s is not None:
-        answer.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    answer.headers.update(retry_after(error))
     return answer
+
+
+def retry_after(error: FleetError) -> dict[str, str]:
+    """The header Retry-After, where a retry can help."""
+    return {} if error.retry_after_s is None else {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
