@@ -34,6 +34,55 @@ class BatchAnswer(Answer):
     results: list[RowResult]
 
 
+class Hits(Answer):
+    """How many claims were right; the definitions stand in calibration.py."""
+
+    judged: int
+    right: int
+    hit_rate: float | None = Field(description="percent")
+    interval: list[float] | None = Field(description="Wilson's 95 % interval of the hit rate, percent")
+    mean_confidence: float | None
+    brier: float | None
+
+
+class Band(Hits):
+    """Claims of about the same confidence."""
+
+    low: float = Field(alias="from", description="inclusive")
+    high: float = Field(alias="to", description="exclusive, but for 1")
+
+
+class HorizonHits(Hits):
+    """All bands so long after the signals."""
+
+    too_young: int
+    unpriced: int
+    bands: list[Band]
+
+
+class StrategyCalibration(Answer):
+    """One strategy's, by horizon (1h, 4h, 24h)."""
+
+    signals: int
+    horizons: dict[str, HorizonHits]
+
+
+class CalibrationData(StrategyCalibration):
+    """Of all signals, and by strategy. `complete` is false where there are more signals or prices than were asked."""
+
+    by_strategy: dict[str, StrategyCalibration]
+    hold_pct: float = Field(description="how far a HOLD's price may move, percent")
+    complete: bool
+    source: str
+
+
+class CalibrationAnswer(Answer):
+    """Calibration."""
+
+    success: bool
+    data: CalibrationData
+
+
 class TrackAnswer(Answer):
     """A trade is stored. `durable` as in SaveAnswer."""
 

@@ -7,6 +7,7 @@ import orjson
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.functional_validators import BeforeValidator
 
+from database_service.calibration import Market
 from database_service.cursors import decode_cursor
 from database_service.exports import Format
 from database_service.idempotency import HEADER
@@ -18,6 +19,7 @@ from shared.web.models import Body, Headers, Query
 MAX_OBJECT = 64 * 1024  # bytes of an object's JSON text
 MAX_OBJECT_DEPTH = 20
 MAX_LIMIT = 1000
+MAX_PRICES = 10_000
 MAX_VERSION = 2**53 - 1  # the largest whole number that every JSON reader holds exactly
 
 
@@ -161,6 +163,27 @@ class BatchQuery(Query):
     """How a batch is stored."""
 
     atomic: bool = Field(False, description="true: all rows or none")
+
+
+class CalibrationQuery(SignalsQuery):
+    """Which signals, and on which market they are judged."""
+
+    market: Market = "spot"
+
+
+class GivenPrice(Body):
+    """A symbol's price at a moment."""
+
+    symbol: Symbol
+    timestamp: Moment
+    price: Price
+
+
+class CalibrationBody(Body):
+    """Prices to judge by. At a moment the newest one before it holds, if it is not older than `max_age_s`."""
+
+    prices: Annotated[list[GivenPrice], Field(min_length=1, max_length=MAX_PRICES)]
+    max_age_s: Annotated[int, Field(ge=1, le=86_400)] = 300
 
 
 class StatsQuery(_Span):

@@ -32,6 +32,7 @@ class DatabaseSettings(Settings):
     RATE_LIMIT_PERFORMANCE_STATS: int = Field(200, ge=1, description="GET /performance/stats, calls a minute")
     RATE_LIMIT_SETTINGS: int = Field(100, ge=1, description="GET and PUT /settings/<user>, calls a minute")
 
+    RATE_LIMIT_SIGNALS_CALIBRATION: int = Field(10, ge=1, description="/signals/calibration, calls a minute")
     @field_validator("DATABASE_URL")
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:

@@ -6,11 +6,13 @@ from typing import Any
 
 from database_service.audit_routes import add_audit_routes
 from database_service.bulk_routes import add_bulk_routes
+from database_service.calibration_routes import add_calibration_routes
 from database_service.config import DatabaseSettings
 from database_service.group_commit import GroupCommit
 from database_service.idempotency import Verdict
 from database_service.keeper import Keeper
 from database_service.migrate import migrate_apart
+from database_service.prices.market import MarketHistory, market_client
 from database_service.retention import Retention, rules
 from database_service.routes import Desk, Worker, add_routes
 from database_service.stores.cache import CacheStore
@@ -39,6 +41,8 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     service.on_stop(desk.store.close)
     add_routes(service, settings, desk)
     add_bulk_routes(service, settings, desk)
+    history = MarketHistory(lambda: market_client(settings, service.clock), service.clock)
+    add_calibration_routes(service, settings, desk, history)
     add_audit_routes(service, settings, desk.store if isinstance(desk.store, SqlStore) else None, desk.read)
     return service
 
