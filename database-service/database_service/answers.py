@@ -178,6 +178,29 @@ class SettingsAnswer(Answer):
     settings: dict[str, Any]
 
 
+class Conflict(Answer):
+    """A signal that was acknowledged while the database was away, and that it then could not take as it was."""
+
+    signal_id: str
+    reason: str
+    found_at: str
+    document: Signal
+
+
+class Conflicts(Answer):
+    """The newest thousand."""
+
+    count: int
+    conflicts: list[Conflict]
+
+
+class ConflictsAnswer(Answer):
+    """Conflicts found while draining the spool."""
+
+    success: bool
+    data: Conflicts
+
+
 class AuditHead(Answer):
     """The newest link of the audit chain. Keep it elsewhere."""
 

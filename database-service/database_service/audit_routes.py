@@ -1,5 +1,6 @@
-"""The call that proves the audit chain."""
+"""The calls that show whether what was acknowledged is stored: the audit chain, and conflicts of the spool."""
 
+from collections.abc import Callable
 from typing import Any
 
 from database_service import answers, bodies
@@ -10,8 +11,14 @@ from shared.errors import NotFound
 from shared.service import Service
 
 
-def add_audit_routes(service: Service, settings: DatabaseSettings, chain: Chained | None, read: Worker) -> None:
-    """Register the call. `chain` is None where nothing durable is configured."""
+def add_audit_routes(
+    service: Service,
+    settings: DatabaseSettings,
+    chain: Chained | None,
+    conflicts: Callable[[], list[dict[str, Any]]],
+    read: Worker,
+) -> None:
+    """Register the calls. `chain` is None where nothing durable is configured."""
 
     @service.route(
         "GET", "/signals/audit", limit=settings.RATE_LIMIT_SIGNALS_AUDIT, query=bodies.AuditQuery,
@@ -22,6 +29,14 @@ def add_audit_routes(service: Service, settings: DatabaseSettings, chain: Chaine
             raise NotFound("there is no audit chain without a database (DB_ENABLED=false)")
         found, head = read(chain.verify, query.start, query.limit)
         return {"data": _data(query.start, found, head)}
+
+    @service.route(
+        "GET", "/signals/conflicts", limit=settings.RATE_LIMIT_SIGNALS_CONFLICTS, answer=answers.ConflictsAnswer,
+        summary="Signals acknowledged while the database was away that it could not take as they were",
+    )  # fmt: skip
+    def list_conflicts() -> dict[str, Any]:
+        found = read(conflicts)
+        return {"data": {"count": len(found), "conflicts": found}}
 
 
 def _data(start: int, found: Verified, head: Head) -> dict[str, Any]:

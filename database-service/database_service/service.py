@@ -15,10 +15,14 @@ from database_service.migrate import migrate_apart
 from database_service.prices.market import MarketHistory, market_client
 from database_service.retention import Retention, rules
 from database_service.routes import Desk, Worker, add_routes
+from database_service.storage import Store
 from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
 from database_service.stores.open import open_store
+from database_service.stores.spool import Spool
+from database_service.stores.spooling import Drainer, SpoolingStore
 from database_service.stores.sql import SqlStore
+from database_service.stores.sqlite import sqlite_url
 from shared.clock import Clock
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
@@ -43,7 +47,9 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     add_bulk_routes(service, settings, desk)
     history = MarketHistory(lambda: market_client(settings, service.clock), service.clock)
     add_calibration_routes(service, settings, desk, history)
-    add_audit_routes(service, settings, desk.store if isinstance(desk.store, SqlStore) else None, desk.read)
+    chain = desk.store if isinstance(desk.store, SqlStore | SpoolingStore) else None
+    conflicts = desk.store.conflicts if isinstance(desk.store, SpoolingStore) else list
+    add_audit_routes(service, settings, chain, conflicts, desk.read)
     return service
 
 
@@ -63,7 +69,30 @@ def _durable(service: Service, settings: DatabaseSettings) -> Desk:
     service.on_stop(writer.close)
     service.on_stop(keeper.stop)
     service.on_stop(retention.stop)
+    if url and settings.SPOOL_MAX_ROWS:
+        spooling = _spooling(service, settings, store, read, write)
+        service.health.add_dependency("database", lambda: read(spooling.state), timeout_s=5.0)
+        return _desk(service, settings, spooling, read, write)
     service.health.add_dependency("database", lambda: read(store.probe), timeout_s=2.0)
+    return _desk(service, settings, store, read, write)
+
+
+def _spooling(
+    service: Service, settings: DatabaseSettings, store: SqlStore, read: Worker, write: Worker
+) -> SpoolingStore:
+    """The database with a spool before it, and who drains that."""
+    spool = Spool(settings.spool_path, service.clock, settings.SPOOL_MAX_ROWS)
+    spooling = SpoolingStore(store, spool, service.clock)
+    keeper = Keeper(spool, lambda: migrate_apart(sqlite_url(settings.spool_path)), write, service.logger)
+    drainer = Drainer(spooling, read, write, service.logger)
+    service.on_start(keeper.start)
+    service.on_start(drainer.start)
+    service.on_stop(keeper.stop)
+    service.on_stop(drainer.stop)
+    return spooling
+
+
+def _desk(service: Service, settings: DatabaseSettings, store: Store, read: Worker, write: Worker) -> Desk:
     save, track = _alone(write, store.append), _alone(write, store.track)
     if settings.GROUP_COMMIT:
         monotonic = service.clock.monotonic

@@ -8,7 +8,7 @@ from database_service.performance import TradeStore
 from database_service.signals import SignalStore
 from database_service.user_settings import SettingsStore
 
-Source = Literal["database", "cache", "memory"]
+Source = Literal["database", "cache", "memory", "database+spool"]
 
 
 class Counts(NamedTuple):

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -86,9 +87,16 @@ class Writers:
             self.other_statuses[status] += 1
             self._stop.wait(0.02)
 
-    def assert_all_stored_once(self) -> None:
-        """0 acknowledged lost, 0 stored twice."""
-        rows = whole_history(self._service)
+    def wait_drained(self) -> None:
+        """Return when nothing waits in a spool: until then the database may be missing in what history merges."""
+        wait_until(lambda: self._service.get("/stats")["data"]["storage_mode"] == "database", 10, what="drained")
+
+    def assert_all_stored_once(self, others: int = 0) -> None:
+        """0 acknowledged lost, 0 stored twice; `others` signals are of other clients."""
+        self.wait_drained()
+        every = whole_history(self._service)
+        rows = [signal for signal in every if "metadata" in signal]
+        assert len(every) - len(rows) == others
         stored = {signal["metadata"]["key"]: signal["signal_id"] for signal in rows}
         assert len(rows) == len(stored), "stored twice"
         assert self.acknowledged.items() <= stored.items(), "acknowledged and lost"
@@ -169,6 +177,7 @@ def test_r2_postgres_killed_under_writers_nothing_acknowledged_is_lost_or_stored
                 private_postgres.start()
             writers.more(100)
         writers.assert_all_stored_once()
+        assert service.get("/signals/conflicts")["data"]["count"] == 0
         assert writers.other_statuses.keys() <= {503}
 
 
@@ -206,7 +215,8 @@ def test_history_outlives_a_clean_restart(service: ServiceProcess) -> None:
 @pytest.mark.database
 def test_postgres_away_is_503_with_retry_after_and_comes_back_by_itself(private_postgres: PostgresServer) -> None:
     private_postgres.stop()
-    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+    env = UNLIMITED | {"DATABASE_URL": private_postgres.url, "SPOOL_MAX_ROWS": "0"}
+    with ServiceProcess("database-service", env) as service:
         for method, path in (("POST", "/signals/save"), ("GET", "/signals/history"), ("GET", "/performance/stats")):
             body = json.dumps(SIGNAL) if method == "POST" else None
             headers = {"Content-Type": "application/json"}
@@ -219,6 +229,46 @@ def test_postgres_away_is_503_with_retry_after_and_comes_back_by_itself(private_
         private_postgres.start()
         wait_until(lambda: post(service, "/signals/save", SIGNAL)[0] == 200, 10)
         wait_until(lambda: service.get("/health")["status"] == "healthy", 5)
+
+
+@pytest.mark.faults
+@pytest.mark.database
+@pytest.mark.slow
+def test_r4_postgres_away_under_writers_goes_on_into_the_spool_and_is_drained(private_postgres: PostgresServer) -> None:
+    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+        before = post(service, "/signals/save", SIGNAL, "before")
+        with Writers(service, 20) as writers:
+            writers.more(100)
+            private_postgres.kill()
+            writers.more(300)
+            data = service.get("/signals/history?limit=5")["data"]
+            assert (data["source"], data["count"]) == ("database+spool", 5)
+            assert service.get("/stats")["data"]["storage_mode"] == "database+spool"
+            health = service.get("/health")
+            assert health["status"] == "degraded"
+            assert "signals wait in the local spool, the oldest for" in health["dependencies"]["database"]["detail"]
+            assert post(service, "/signals/save", SIGNAL, "before") == before
+            assert post(service, "/signals/save", SIGNAL | {"price": 1}, "before")[0] == 422
+            during = post(service, "/signals/save", SIGNAL, "during")
+            assert during[0] == 200
+            service.kill()
+            service.start()
+            assert post(service, "/signals/save", SIGNAL, "during") == during
+            writers.more(100)
+            private_postgres.start()
+            back_at = time.monotonic()
+        writers.wait_drained()
+        seconds = time.monotonic() - back_at
+        print(f"{len(writers.acknowledged)} signals, the last in PostgreSQL {seconds:.1f} s after its return")
+        assert post(service, "/signals/save", SIGNAL, "during") == during
+        assert post(service, "/signals/save", SIGNAL, "before") == before
+        assert service.get("/signals/conflicts")["data"] == {"count": 0, "conflicts": []}
+        audit = service.get("/signals/audit?limit=1000000")["data"]
+        assert audit["valid"]
+        assert audit["checked"] == len(whole_history(service))
+        assert writers.other_statuses.keys() <= {503}  # while the service itself restarts
+        wait_until(lambda: service.get("/health")["status"] == "healthy", 5)
+        writers.assert_all_stored_once(others=2)
 
 
 @pytest.mark.redis

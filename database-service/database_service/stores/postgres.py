@@ -9,6 +9,7 @@ from shared.clock import Clock
 
 CONNECT_S = 3
 STATEMENT_MS = 10_000
+WRITE_MS = 5_000  # a write that takes longer goes into the spool; below group_commit.WAIT_S
 LOCK_MS = 5_000
 SILENCE_MS = 10_000  # unacknowledged network traffic
 REASONS = {
@@ -58,7 +59,8 @@ def postgres_store(url: str, clock: Clock) -> SqlStore:
 
 def _take_turn(link: sa.Connection, alone: bool) -> None:
     # Under 20 writers at one place, repeating alone did not help: newcomers took the name each time.
-    link.exec_driver_sql(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({WRITING})")
+    lock = f"pg_advisory_xact_lock{'' if alone else '_shared'}({WRITING})"
+    link.exec_driver_sql(f"SELECT {lock}, set_config('statement_timeout', '{WRITE_MS}', true)")
 
 
 def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:

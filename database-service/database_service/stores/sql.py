@@ -149,21 +149,23 @@ class SqlStore:
             return link.scalar(sa.select(signals.c.document).where(signals.c.signal_id == signal_id))
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
-        """See `SignalStore.history`. One walk along an index, however deep the page lies."""
+        """See `SignalStore.history`."""
+        found = self.newest(wanted, limit + 1, after)
+        return Page([document for _, document in found[:limit]], found[limit - 1][0] if len(found) > limit else None)
+
+    def newest(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> list[tuple[Cursor, str]]:
+        """Signals with their places, newest first. One walk along an index, however deep the page lies."""
         query = (
             sa.select(signals.c.id, signals.c.timestamp, signals.c.document)
             .where(*_signal_conditions(wanted))
             .order_by(signals.c.timestamp.desc(), signals.c.id.desc())
-            .limit(limit + 1)
+            .limit(limit)
         )
         if after is not None:
             here = sa.tuple_(signals.c.timestamp, signals.c.id)
             query = query.where(here < sa.tuple_(sa.literal(after.timestamp, Moment), sa.literal(after.number, Number)))
         with self._reading() as link:
-            rows = link.execute(query).all()
-        more = len(rows) > limit
-        last = rows[limit - 1] if more else None
-        return Page([row.document for row in rows[:limit]], last and Cursor(last.timestamp, last.id))
+            return [(Cursor(row.timestamp, row.id), row.document) for row in link.execute(query)]
 
     # --- performance
 
