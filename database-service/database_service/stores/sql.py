@@ -150,11 +150,16 @@ class SqlStore:
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
-        found = self.newest(wanted, limit + 1, after)
-        return Page([document for _, document in found[:limit]], found[limit - 1][0] if len(found) > limit else None)
+        rows = self._newest(wanted, limit + 1, after)
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page([row[2] for row in rows[:limit]], last and Cursor(last.timestamp, last.id))
 
     def newest(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> list[tuple[Cursor, str]]:
-        """Signals with their places, newest first. One walk along an index, however deep the page lies."""
+        """Signals with their places, newest first."""
+        return [(Cursor(row.timestamp, row.id), row.document) for row in self._newest(wanted, limit, after)]
+
+    def _newest(self, wanted: SignalFilter, limit: int, after: Cursor | None) -> Sequence[sa.Row[int, datetime, str]]:
+        """One walk along an index, however deep the page lies."""
         query = (
             sa.select(signals.c.id, signals.c.timestamp, signals.c.document)
             .where(*_signal_conditions(wanted))
@@ -165,7 +170,7 @@ class SqlStore:
             here = sa.tuple_(signals.c.timestamp, signals.c.id)
             query = query.where(here < sa.tuple_(sa.literal(after.timestamp, Moment), sa.literal(after.number, Number)))
         with self._reading() as link:
-            return [(Cursor(row.timestamp, row.id), row.document) for row in link.execute(query)]
+            return link.execute(query).all()  # at once: row by row takes twice as long
 
     # --- performance
 
