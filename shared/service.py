@@ -11,7 +11,7 @@ A handler gets what it declares (path parameters, `body=`, `query=`, `headers=`)
 `{"success": true, …}`, or a Flask response.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from flask import Flask, Response, g, request
@@ -80,7 +80,7 @@ class Service:
     def _wrap(self, spec: RouteSpec, handler: Handler) -> Callable[..., Response]:
         def answer(**arguments: Any) -> Response:
             if spec.limit is not None:
-                self.check_limit(spec, client_address(request.environ), g.setdefault("limit_headers", {}))
+                self.check_limit(spec, request.environ, g.setdefault("limit_headers", {}))
             if spec.query:
                 arguments["query"] = read_query(request, spec.query)
             if spec.headers:
@@ -94,11 +94,11 @@ class Service:
 
         return answer
 
-    def check_limit(self, spec: RouteSpec, client: str, headers: dict[str, str]) -> None:
-        """Count a call of `client`; what the answer says of the limit goes into `headers`. Raises RateLimited."""
+    def check_limit(self, spec: RouteSpec, environ: Mapping[str, Any], headers: dict[str, str]) -> None:
+        """Count a client's call; what the answer says of the limit goes into `headers`. Raises RateLimited."""
         if not self.settings.RATE_LIMIT_ENABLED or spec.limit is None:
             return
-        decision = self.limiter.check(f"{self.name}:{spec.path}", client, spec.limit)
+        decision = self.limiter.check(f"{self.name}:{spec.path}", client_address(environ), spec.limit)
         headers |= decision.headers()
         if not decision.allowed:
             raise RateLimited(
