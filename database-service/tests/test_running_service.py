@@ -1,6 +1,7 @@
 """The service as it runs, a process under gevent: the contract, crashes under load, a database that goes away."""
 
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -22,6 +23,10 @@ from shared.testing.servers import PostgresServer, RedisServer
 pytestmark = [pytest.mark.integration, pytest.mark.api]
 SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
 UNLIMITED = {"RATE_LIMIT_ENABLED": "false", "ACCESS_LOG": "false"}
+SCALE = float(os.environ.get("FAULTS_SCALE", "0.1"))  # 1 is full length, as in tests/faults
+CLIENTS = 200 if SCALE >= 1 else 20
+KILLS = max(2, round(20 * SCALE))
+AWAY_S = 60 * SCALE
 http = urllib3.PoolManager(maxsize=200, timeout=10, retries=False)
 
 
@@ -148,13 +153,14 @@ def service(request: pytest.FixtureRequest) -> Iterator[ServiceProcess]:
 @pytest.mark.database
 @pytest.mark.slow
 def test_r1_r3_killed_under_writers_nothing_acknowledged_is_lost_or_stored_twice(service: ServiceProcess) -> None:
-    with Writers(service, 20) as writers:
-        for _ in range(3):
+    with Writers(service, CLIENTS) as writers:
+        for _ in range(KILLS):
             writers.more(100)
             service.kill()
             service.start()
         writers.more(100)
-    print(f"{len(writers.acknowledged)} acknowledged over 3 kills, other statuses: {dict(writers.other_statuses)}")
+    statuses = dict(writers.other_statuses)
+    print(f"{len(writers.acknowledged)} acknowledged over {KILLS} kills, other statuses: {statuses}")
     writers.assert_all_stored_once()
     assert writers.other_statuses.keys() <= {503}  # it listens a moment before it is ready
     service.stop()
@@ -170,13 +176,15 @@ def test_r2_postgres_killed_under_writers_nothing_acknowledged_is_lost_or_stored
     private_postgres: PostgresServer,
 ) -> None:
     with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
-        with Writers(service, 20) as writers:
-            for _ in range(2):
+        with Writers(service, CLIENTS) as writers:
+            for _ in range(KILLS):
                 writers.more(100)
                 private_postgres.kill()
                 private_postgres.start()
             writers.more(100)
         writers.assert_all_stored_once()
+        statuses = dict(writers.other_statuses)
+        print(f"{len(writers.acknowledged)} acknowledged over {KILLS} kills of PostgreSQL, other statuses: {statuses}")
         assert service.get("/signals/conflicts")["data"]["count"] == 0
         assert writers.other_statuses.keys() <= {503}
 
@@ -237,10 +245,13 @@ def test_postgres_away_is_503_with_retry_after_and_comes_back_by_itself(private_
 def test_r4_postgres_away_under_writers_goes_on_into_the_spool_and_is_drained(private_postgres: PostgresServer) -> None:
     with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
         before = post(service, "/signals/save", SIGNAL, "before")
-        with Writers(service, 20) as writers:
+        with Writers(service, CLIENTS) as writers:
             writers.more(100)
             private_postgres.kill()
+            begun = time.monotonic()
             writers.more(300)
+            wait_until(lambda: time.monotonic() - begun > AWAY_S, AWAY_S + 5, what="the outage's length")
+            assert writers.other_statuses == {}
             data = service.get("/signals/history?limit=5")["data"]
             assert (data["source"], data["count"]) == ("database+spool", 5)
             assert service.get("/stats")["data"]["storage_mode"] == "database+spool"
