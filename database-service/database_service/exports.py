@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import orjson
 
-from shared.clock import parse_time
 from shared.errors import InvalidInput
 
 Format = Literal["csv", "ndjson", "parquet"]
@@ -106,28 +105,29 @@ class ParquetWriter:
             **dict.fromkeys(("confidence", "price", "stop_loss", "take_profit", "leverage"), pa.float64()),
         }  # fmt: skip
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
-        self._batch = pa.record_batch
+        self._batch, self._array = pa.record_batch, pa.array
         self._sink = _Spout()
         self._file = parquet.ParquetWriter(self._sink, self._schema, compression="zstd")
 
     def rows(self, documents: Sequence[str]) -> bytes:
         """See `Writer.rows`."""
         if documents:
-            signals = [orjson.loads(document) for document in documents]
-            columns = [[_value(name, signal.get(name)) for signal in signals] for name in COLUMNS]
+            signals = orjson.loads(f"[{','.join(documents)}]")
+            columns = [self._column(name, [signal.get(name) for signal in signals]) for name in COLUMNS]
             self._file.write_batch(self._batch(columns, schema=self._schema))
         return self._sink.take()
+
+    def _column(self, name: str, values: list[Any]) -> Any:
+        if name == "timestamp":
+            return self._array(values).cast(self._schema.field(name).type)
+        if name in OBJECTS:
+            values = [None if value is None else orjson.dumps(value).decode() for value in values]
+        return self._array(values, self._schema.field(name).type)
 
     def end(self) -> bytes:
         """See `Writer.end`: the footer, which readers need first."""
         self._file.close()
         return self._sink.take()
-
-
-def _value(name: str, value: Any) -> Any:
-    if name == "timestamp":
-        return parse_time(value)
-    return orjson.dumps(value).decode() if name in OBJECTS and value is not None else value
 
 
 class _Spout(io.RawIOBase):
