@@ -4,7 +4,7 @@ FLEET = @command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is need
 DEV = .venv-dev/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs test dev lint types faults bench migrate render lock
+.PHONY: help install up down status logs test dev lint types faults bench migrate backup restore move render lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ bench: dev ## the figures of docs/benchmarks.md
 	$(DEV)/python -m benchmarks && $(DEV)/python -m benchmarks.whole_fleet
 migrate: install ## bring the database to the newest schema (a starting service does it, too)
 	cd database-service && ../.venv/bin/python -m database_service.migrate
+backup: install ## copy the embedded database while it is in use, checked (FILE=… says where to)
+	cd database-service && ../.venv/bin/python -m database_service.backup $(if $(FILE),"$(abspath $(FILE))")
+restore: install ## put a backup in the embedded database's place: make restore FILE=…, with the service stopped
+	cd database-service && ../.venv/bin/python -m database_service.backup --restore "$(if $(FILE),$(abspath $(FILE)),$(error which one? make restore FILE=…))"
+move: install ## move the embedded database to PostgreSQL, counts and checksums compared (set DATABASE_URL)
+	cd database-service && ../.venv/bin/python -m database_service.move
 render: dev ## make Dockerfiles, .env.example and prometheus.yml from their sources
 	$(DEV)/python -m tools.render
 lock: ## pin the newest versions into requirements*.lock, with hashes

@@ -119,6 +119,7 @@ class Settings(BaseModel):
     DRAIN_SECONDS: float = Field(0.5, ge=0, le=5, description="how long readiness says no before the listener closes")
     ENV_FILES: bool = Field(True, description="false, in the environment: read no .env file (tests)")
     ACCESS_LOG: bool = Field(True, description="one log line a request (health and metrics aside)")
+    HOT_LANE: bool = Field(True, description="hot requests are answered before Flask's routing; false: all go its way")
     UNDER_PM2: str = Field("", description="set by PM2 itself; colours the log")
     NODE_CHANNEL_FD: int | None = Field(None, description="set by PM2 itself; where it waits for the ready signal")
 

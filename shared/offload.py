@@ -14,6 +14,7 @@ class Offload:
     the caller's own.
 
     A function must use no greenlets and must not call the same Offload again. The pool is made by the first call.
+    Errors come back to the caller alone: gevent's pool would print a traceback of each, expected ones too.
     """
 
     def __init__(self, threads: int) -> None:
@@ -39,8 +40,11 @@ class Offload:
 
             # The import may have let another greenlet pass here.
             self._pool = self._pool or ThreadPool(self._threads)
-        result: R = self._pool.apply(function, args, kwargs)
-        return result
+        result, error = self._pool.apply(_attempt, (function, args, kwargs))
+        if error is not None:
+            raise error
+        value: R = result
+        return value
 
     def close(self) -> None:
         """Wait for what runs, then end the threads; later calls are refused."""
@@ -48,6 +52,14 @@ class Offload:
         if self._pool is not None:
             self._pool.join()
             self._pool.kill()
+
+
+def _attempt(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, BaseException | None]:
+    """The result, or the error as a value."""
+    try:
+        return function(*args, **kwargs), None
+    except BaseException as error:  # noqa: BLE001  # nothing is swallowed: the caller's side raises it
+        return None, error
 
 
 def is_patched() -> bool:

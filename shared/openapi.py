@@ -14,7 +14,12 @@ PATH_PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """One call: what it takes, what it answers, how often a client may make it (calls a minute; None: no limit)."""
+    """One call: what it takes, what it answers, how often a client may make it (calls a minute; None: no limit).
+
+    `other_types` are the content types that it answers in on request. With `max_rows` the body is a list of so many
+    `body`s at most (`shared.web.rows`); the handler then gets `Rows`. A `hot` call also goes by the lane
+    (`shared.web.lane`); its function must need no Flask and return a dict.
+    """
 
     method: str
     path: str
@@ -25,7 +30,10 @@ class RouteSpec:
     answer: type[BaseModel] | None = None
     limit: int | None = None
     max_body: int = 1_000_000
+    max_rows: int | None = None
+    hot: bool = False
     content_type: str = "application/json"
+    other_types: tuple[str, ...] = ()
     errors: tuple[int, ...] = field(default=())
 
 
@@ -85,6 +93,7 @@ def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, An
     schema = by_model[route.answer] if route.answer else {"type": "object"}
     if route.content_type != "application/json":
         schema = {"type": "string"}
+    kinds = (route.content_type, *route.other_types)
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": re.sub(r"\W+", "_", f"{route.method}_{route.path}").strip("_").lower(),
@@ -95,15 +104,23 @@ def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, An
             *_parameters("header", route.headers, by_model, schemas),
         ],
         "responses": {
-            "200": {"description": "success", "content": {route.content_type: {"schema": schema}}},
+            "200": {"description": "success", "content": {kind: {"schema": schema} for kind in kinds}},
             **{str(status): _error(by_model) for status in _statuses(route)},
         },
     }
     if route.limit is not None:
         operation["x-limit-per-minute"] = route.limit
     if route.body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_model[route.body]}}}
+        operation["requestBody"] = {"required": True, "content": _body_kinds(route, by_model[route.body])}
     return operation
+
+
+def _body_kinds(route: RouteSpec, schema: Any) -> dict[str, Any]:
+    if route.max_rows is None:
+        return {"application/json": {"schema": schema}}
+    rows = {"type": "array", "items": schema, "minItems": 1, "maxItems": route.max_rows}
+    lines = {"type": "string", "description": "the array's objects, one a line"}
+    return {"application/json": {"schema": rows}, "application/x-ndjson": {"schema": lines}}
 
 
 def _statuses(route: RouteSpec) -> list[int]:

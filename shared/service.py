@@ -11,7 +11,7 @@ A handler gets what it declares (path parameters, `body=`, `query=`, `headers=`)
 `{"success": true, …}`, or a Flask response.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from flask import Flask, Response, g, request
@@ -29,6 +29,8 @@ from shared.sentry_integration import capture_exception, init_sentry
 from shared.web.answers import success
 from shared.web.hall import ErrorHandler, furnish
 from shared.web.parsing import read_body, read_headers, read_query
+from shared.web.record import Recorder
+from shared.web.rows import read_rows
 from shared.web.standard import add_standard_routes
 from shared.web.websocket import Handler as WebSocketHandler
 
@@ -58,7 +60,9 @@ class Service:
         self._drain_hooks: list[Hook] = []
         self._stop_hooks: list[Hook] = []
         self._other_shapes: dict[str, ErrorHandler] = {}
-        self.gate = furnish(self.app, settings, self.logger, self.metrics, self._other_shapes)
+        self.hot_routes: list[tuple[RouteSpec, Handler]] = []
+        self.recorder = Recorder(name, settings, self.logger, self.metrics)
+        self.gate = furnish(self.app, settings, self.recorder, self._other_shapes)
 
     def route(self, method: str, path: str, **declared: Any) -> Callable[[Handler], Handler]:
         """Register a call; the keywords are RouteSpec's fields. One declaration serves routing, checks and OpenAPI."""
@@ -66,6 +70,8 @@ class Service:
 
         def register(handler: Handler) -> Handler:
             self.routes.append(spec)
+            if spec.hot:
+                self.hot_routes.append((spec, handler))
             self.app.add_url_rule(path, f"{method} {path}", self._wrap(spec, handler), methods=[method])
             return handler
 
@@ -74,23 +80,26 @@ class Service:
     def _wrap(self, spec: RouteSpec, handler: Handler) -> Callable[..., Response]:
         def answer(**arguments: Any) -> Response:
             if spec.limit is not None:
-                self._limit(spec.path, spec.limit)
+                self.check_limit(spec, request.environ, g.setdefault("limit_headers", {}))
             if spec.query:
                 arguments["query"] = read_query(request, spec.query)
             if spec.headers:
                 arguments["headers"] = read_headers(request, spec.headers)
-            if spec.body:
+            if spec.body and spec.max_rows is not None:
+                arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows)
+            elif spec.body:
                 arguments["body"] = read_body(request, spec.body, spec.max_body)
             result = handler(**arguments)
             return result if isinstance(result, Response) else success(result)
 
         return answer
 
-    def _limit(self, name: str, per_minute: int) -> None:
-        if not self.settings.RATE_LIMIT_ENABLED:
+    def check_limit(self, spec: RouteSpec, environ: Mapping[str, Any], headers: dict[str, str]) -> None:
+        """Count a client's call; what the answer says of the limit goes into `headers`. Raises RateLimited."""
+        if not self.settings.RATE_LIMIT_ENABLED or spec.limit is None:
             return
-        decision = self.limiter.check(f"{self.name}:{name}", client_address(request.environ), per_minute)
-        g.limit_headers = decision.headers()
+        decision = self.limiter.check(f"{self.name}:{spec.path}", client_address(environ), spec.limit)
+        headers |= decision.headers()
         if not decision.allowed:
             raise decision.refusal()
 

@@ -1,6 +1,6 @@
 """What answers hold, for the documentation; the hall adds `success`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,74 @@ class SaveAnswer(Answer):
     success: bool
     message: str
     signal_id: str
+
+
+class RowResult(Answer):
+    """What became of one row: its id, or the error that refused it (`code`, `message`, `details` as everywhere)."""
+
+    index: int = Field(description="of the row, from 0")
+    status: Literal["stored", "duplicate", "refused", "not_stored"]
+    signal_id: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class BatchAnswer(Answer):
+    """A batch is stored. `durable` as in SaveAnswer. A 422 of `atomic` holds the counts and results beside `error`."""
+
+    success: bool
+    stored: int
+    duplicates: int
+    refused: int
+    results: list[RowResult]
+
+
+class Hits(Answer):
+    """How many claims were right; the definitions stand in calibration.py."""
+
+    judged: int
+    right: int
+    hit_rate: float | None = Field(description="percent")
+    interval: list[float] | None = Field(description="Wilson's 95 % interval of the hit rate, percent")
+    mean_confidence: float | None
+    brier: float | None
+
+
+class Band(Hits):
+    """Claims of about the same confidence."""
+
+    low: float = Field(alias="from", description="inclusive")
+    high: float = Field(alias="to", description="exclusive, but for 1")
+
+
+class HorizonHits(Hits):
+    """All bands so long after the signals."""
+
+    too_young: int
+    unpriced: int
+    bands: list[Band]
+
+
+class StrategyCalibration(Answer):
+    """One strategy's, by horizon (1h, 4h, 24h)."""
+
+    signals: int
+    horizons: dict[str, HorizonHits]
+
+
+class CalibrationData(StrategyCalibration):
+    """Of all signals, and by strategy. `complete` is false where there are more signals or prices than were asked."""
+
+    by_strategy: dict[str, StrategyCalibration]
+    hold_pct: float = Field(description="how far a HOLD's price may move, percent")
+    complete: bool
+    source: str
+
+
+class CalibrationAnswer(Answer):
+    """Calibration."""
+
+    success: bool
+    data: CalibrationData
 
 
 class TrackAnswer(Answer):
@@ -108,3 +176,52 @@ class SettingsAnswer(Answer):
     success: bool
     version: int
     settings: dict[str, Any]
+
+
+class Conflict(Answer):
+    """A signal that was acknowledged while the database was away, and that it then could not take as it was."""
+
+    signal_id: str
+    reason: str
+    found_at: str
+    document: Signal
+
+
+class Conflicts(Answer):
+    """The newest thousand."""
+
+    count: int
+    conflicts: list[Conflict]
+
+
+class ConflictsAnswer(Answer):
+    """Conflicts found while draining the spool."""
+
+    success: bool
+    data: Conflicts
+
+
+class AuditHead(Answer):
+    """The newest link of the audit chain. Keep it elsewhere."""
+
+    sequence: int
+    hash: str
+
+
+class Audit(Answer):
+    """What the check of the audit chain found."""
+
+    valid: bool
+    broken_at: int | None
+    checked: int
+    removed: int = Field(description="links whose signals retention removed")
+    next: int | None = Field(description="`from` of the next call; null at the end")
+    head: AuditHead
+    note: str
+
+
+class AuditAnswer(Answer):
+    """The audit chain."""
+
+    success: bool
+    data: Audit

@@ -7,16 +7,19 @@ import orjson
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.functional_validators import BeforeValidator
 
+from database_service.calibration import Market
 from database_service.cursors import decode_cursor
+from database_service.exports import Format
 from database_service.idempotency import HEADER
 from database_service.performance import MAX_AMOUNT, Side
-from database_service.signals import RESERVED_IDS, Cursor, normal_symbol
+from database_service.signals import RESERVED_IDS, Cursor, SignalFilter, normal_symbol
 from shared.clock import parse_time
 from shared.web.models import Body, Headers, Query
 
 MAX_OBJECT = 64 * 1024  # bytes of an object's JSON text
 MAX_OBJECT_DEPTH = 20
 MAX_LIMIT = 1000
+MAX_PRICES = 10_000
 MAX_VERSION = 2**53 - 1  # the largest whole number that every JSON reader holds exactly
 
 
@@ -127,7 +130,7 @@ class _Span(Query):
     end: Moment | None = Field(None, alias="to", description="exclusive")
 
 
-class HistoryQuery(_Span):
+class SignalsQuery(_Span):
     """Which signals, newest first."""
 
     symbol: Symbol | None = None
@@ -135,10 +138,52 @@ class HistoryQuery(_Span):
     strategy: Name | None = None
     bot_id: Name | None = None
     min_confidence: Confidence | None = None
+
+    def wanted(self) -> SignalFilter:
+        """The filter that a store takes."""
+        return SignalFilter(**{name: getattr(self, name) for name in SignalFilter.__slots__})
+
+
+class ExportQuery(SignalsQuery):
+    """Which signals, newest first, and in which form."""
+
+    format: Format = "csv"
+
+
+class HistoryQuery(SignalsQuery):
+    """Which signals, newest first, page by page."""
+
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 100
     cursor: Annotated[Cursor, BeforeValidator(_cursor), WithJsonSchema({"type": "string", "maxLength": 64})] | None = (
         Field(None, description="next_cursor of the page before")
     )
+
+
+class BatchQuery(Query):
+    """How a batch is stored."""
+
+    atomic: bool = Field(False, description="true: all rows or none")
+
+
+class CalibrationQuery(SignalsQuery):
+    """Which signals, and on which market they are judged."""
+
+    market: Market = "spot"
+
+
+class GivenPrice(Body):
+    """A symbol's price at a moment."""
+
+    symbol: Symbol
+    timestamp: Moment
+    price: Price
+
+
+class CalibrationBody(Body):
+    """Prices to judge by. At a moment the newest one before it holds, if it is not older than `max_age_s`."""
+
+    prices: Annotated[list[GivenPrice], Field(min_length=1, max_length=MAX_PRICES)]
+    max_age_s: Annotated[int, Field(ge=1, le=86_400)] = 300
 
 
 class StatsQuery(_Span):
@@ -147,3 +192,10 @@ class StatsQuery(_Span):
     strategy: Name | None = None
     symbol: Symbol | None = None
     bot_id: Name | None = None
+
+
+class AuditQuery(Query):
+    """Which part of the audit chain is checked; all of it needs as many calls as `next` says."""
+
+    start: Annotated[int, Field(ge=1, le=MAX_VERSION)] = Field(1, alias="from", description="the first sequence")
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000

@@ -58,3 +58,11 @@ def replay(key: Key, kept: KeptAnswer) -> Verdict:
     if kept.body_hash != key.body_hash:
         return Verdict("refused", error=InvalidInput.field(HEADER, "was used before with another body"))
     return Verdict("replayed", kept.answer)
+
+
+def answer_again(key: Key, kept: KeptAnswer) -> str:
+    """The answer kept under a key. Raises InvalidInput if it came with another body."""
+    verdict = replay(key, kept)
+    if verdict.error is not None:
+        raise verdict.error
+    return verdict.id

@@ -14,7 +14,7 @@ from database_service.config import DatabaseSettings
 from database_service.cursors import encode_cursor
 from database_service.idempotency import Key, KeyName, Verdict, hash_body
 from database_service.performance import ClosedTrade, TradeFilter, TradeSubmission, earned
-from database_service.signals import NewSignal, Page, SignalFilter, Submission
+from database_service.signals import NewSignal, Page, Submission
 from database_service.statistics import statistics
 from database_service.storage import Store
 from database_service.user_settings import SavedSettings
@@ -36,11 +36,13 @@ class AnyPath(BaseConverter):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the calls work with: the store, and who runs its reads and its writes."""
+    """What the calls work with: the store, who runs its reads and its writes, and how single rows are written."""
 
     store: Store
     read: Worker
     write: Worker
+    save: Callable[[Submission, datetime], Verdict]
+    track: Callable[[TradeSubmission, datetime], Verdict]
 
 
 def add_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
@@ -54,21 +56,20 @@ def add_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None
 def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
     @service.route(
         "POST", "/signals/save", limit=settings.RATE_LIMIT_SIGNALS_SAVE, body=bodies.SaveBody, headers=bodies.KeyHeader,
-        answer=answers.SaveAnswer, summary="Save one signal",
+        answer=answers.SaveAnswer, summary="Save one signal", hot=True,
     )  # fmt: skip
     def save(body: bodies.SaveBody, headers: bodies.KeyHeader) -> dict[str, Any]:
         now = service.clock.now()
-        submission = Submission(_new_signal(body, now), _key("/signals/save", headers, body))
-        verdict = _accepted(desk.write(desk.store.append, [submission], now)[0])
-        return {"message": "Signal saved successfully", "signal_id": verdict.id, **_durability(desk.store)}
+        submission = Submission(new_signal(body, now), _key("/signals/save", headers, body))
+        verdict = _accepted(desk.save(submission, now))
+        return {"message": "Signal saved successfully", "signal_id": verdict.id, **durability(desk.store)}
 
     @service.route(
         "GET", "/signals/history", limit=settings.RATE_LIMIT_SIGNALS_HISTORY, query=bodies.HistoryQuery,
         answer=answers.HistoryAnswer, summary="Signals, newest first",
     )  # fmt: skip
     def history(query: bodies.HistoryQuery) -> dict[str, Any]:
-        wanted = SignalFilter(**{name: getattr(query, name) for name in SignalFilter.__slots__})
-        page: Page = desk.read(desk.store.history, wanted, query.limit, query.cursor)
+        page: Page = desk.read(desk.store.history, query.wanted(), query.limit, query.cursor)
         data = {
             "count": len(page.documents),
             "source": desk.store.source,
@@ -96,11 +97,11 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
     def track(body: bodies.TrackBody, headers: bodies.KeyHeader) -> dict[str, Any]:
         now = service.clock.now()
         submission = TradeSubmission(_closed_trade(body, now), _key("/performance/track", headers, body))
-        verdict = _accepted(desk.write(desk.store.track, [submission], now)[0])
+        verdict = _accepted(desk.track(submission, now))
         return {
             "message": "Performance tracked successfully",
             "performance_id": verdict.id,
-            **_durability(desk.store),
+            **durability(desk.store),
         }
 
     @service.route(
@@ -134,7 +135,8 @@ def _add_settings(service: Service, settings: DatabaseSettings, desk: Desk) -> N
         return {"version": saved.version, "settings": body.settings}
 
 
-def _new_signal(body: bodies.SaveBody, now: datetime) -> NewSignal:
+def new_signal(body: bodies.SaveBody, now: datetime) -> NewSignal:
+    """The signal of a body; `now` if it names no time. Raises InvalidInput for one out of range."""
     moment = _in_range("timestamp", body.timestamp, now)
     fields = body.model_dump(exclude={"timestamp"})
     return NewSignal(**fields, timestamp=moment or now, timestamp_given=moment is not None)
@@ -174,7 +176,7 @@ def _accepted(verdict: Verdict) -> Verdict:
     return verdict
 
 
-def _durability(store: Store) -> dict[str, bool]:
+def durability(store: Store) -> dict[str, bool]:
     """Said only where it is missing, as the contract has it."""
     return {} if store.durable else {"durable": False}
 

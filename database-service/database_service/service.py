@@ -1,18 +1,29 @@
 """Puts database-service together: which store, who runs its blocking calls, what health and counters say."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+from database_service.audit_routes import add_audit_routes
+from database_service.bulk_routes import add_bulk_routes
+from database_service.calibration_routes import add_calibration_routes
 from database_service.config import DatabaseSettings
+from database_service.group_commit import GroupCommit
+from database_service.idempotency import Verdict
 from database_service.keeper import Keeper
 from database_service.migrate import migrate_apart
+from database_service.prices.market import MarketHistory, market_client
+from database_service.retention import Retention, rules
 from database_service.routes import Desk, Worker, add_routes
+from database_service.storage import Store
 from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
-from database_service.stores.postgres import postgres_store
-from database_service.stores.sqlite import sqlite_store
+from database_service.stores.open import open_store
+from database_service.stores.spool import Spool
+from database_service.stores.spooling import Drainer, SpoolingStore
+from database_service.stores.sql import SqlStore
+from database_service.stores.sqlite import sqlite_url
 from shared.clock import Clock
-from shared.errors import FleetError
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
@@ -33,23 +44,61 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     service.on_stop(cache.close)
     service.on_stop(desk.store.close)
     add_routes(service, settings, desk)
+    add_bulk_routes(service, settings, desk)
+    history = MarketHistory(lambda: market_client(settings, service.clock), service.clock)
+    add_calibration_routes(service, settings, desk, history)
+    chain = desk.store if isinstance(desk.store, SqlStore | SpoolingStore) else None
+    conflicts = desk.store.conflicts if isinstance(desk.store, SpoolingStore) else list
+    add_audit_routes(service, settings, chain, conflicts, desk.read)
     return service
 
 
 def _durable(service: Service, settings: DatabaseSettings) -> Desk:
-    """A database. One writer at a time: SQLite allows no more, and group commit will want no more."""
+    """A database. One writer at a time: SQLite allows no more, and group commit wants no more."""
     url = settings.database_url
-    store = postgres_store(url, service.clock) if url else sqlite_store(settings.sqlite_path, service.clock)
+    store = open_store(url, settings.sqlite_path, service.clock)
     reader, writer = Offload(threads=READERS), Offload(threads=1)
-    read, write = _worker(reader), _worker(writer)
+    read, write = reader.call, writer.call
     keeper = Keeper(store, lambda: migrate_apart(settings.store_url), read, service.logger)
     service.on_start(keeper.start)
     service.on_start(lambda: service.logger.info("storing in %s", "PostgreSQL" if url else settings.sqlite_path))
+    in_force = rules(settings.RETENTION_SIGNALS_DAYS, settings.RETENTION_PERFORMANCE_DAYS)
+    retention = Retention(store, in_force, service.clock.now, write, service.logger)
+    service.on_start(retention.start)
     service.on_stop(reader.close)
     service.on_stop(writer.close)
     service.on_stop(keeper.stop)
+    service.on_stop(retention.stop)
+    if url and settings.SPOOL_MAX_ROWS:
+        spooling = _spooling(service, settings, store, read, write)
+        service.health.add_dependency("database", lambda: read(spooling.state), timeout_s=5.0)
+        return _desk(service, settings, spooling, read, write)
     service.health.add_dependency("database", lambda: read(store.probe), timeout_s=2.0)
-    return Desk(store, read, write)
+    return _desk(service, settings, store, read, write)
+
+
+def _spooling(
+    service: Service, settings: DatabaseSettings, store: SqlStore, read: Worker, write: Worker
+) -> SpoolingStore:
+    """The database with a spool before it, and who drains that."""
+    spool = Spool(settings.spool_path, service.clock, settings.SPOOL_MAX_ROWS)
+    spooling = SpoolingStore(store, spool, service.clock)
+    keeper = Keeper(spool, lambda: migrate_apart(sqlite_url(settings.spool_path)), write, service.logger)
+    drainer = Drainer(spooling, read, write, service.logger)
+    service.on_start(keeper.start)
+    service.on_start(drainer.start)
+    service.on_stop(keeper.stop)
+    service.on_stop(drainer.stop)
+    return spooling
+
+
+def _desk(service: Service, settings: DatabaseSettings, store: Store, read: Worker, write: Worker) -> Desk:
+    save, track = _alone(write, store.append), _alone(write, store.track)
+    if settings.GROUP_COMMIT:
+        monotonic = service.clock.monotonic
+        save = GroupCommit(lambda rows, now: write(store.append, rows, now), monotonic)
+        track = GroupCommit(lambda rows, now: write(store.track, rows, now), monotonic)
+    return Desk(store, read, write, save, track)
 
 
 def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -> Desk:
@@ -64,23 +113,15 @@ def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -
     service.on_start(store.probe)
     service.on_start(lambda: service.logger.warning("DB_ENABLED=false: storing in %s only", store.source))
     service.health.add_dependency("database", state)
-    return Desk(store, _directly, _directly)
+    return Desk(store, _directly, _directly, _alone(_directly, store.append), _alone(_directly, store.track))
 
 
-def _worker(offload: Offload) -> Worker:
-    """`offload.call`, with expected errors carried over as values: gevent's pool prints a traceback of each raised."""
+def _alone(write: Worker, function: Callable[..., list[Verdict]]) -> Callable[..., Verdict]:
+    """Each row in a transaction of its own: what GroupCommit does, without sharing."""
 
-    def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, FleetError | None]:
-        try:
-            return function(*arguments), None
-        except FleetError as error:
-            return None, error
-
-    def call(function: Callable[..., Any], *arguments: Any) -> Any:
-        result, error = offload.call(attempt, function, *arguments)
-        if error is not None:
-            raise error
-        return result
+    def call(row: Any, now: datetime) -> Verdict:
+        verdicts: list[Verdict] = write(function, [row], now)
+        return verdicts[0]
 
     return call
 

@@ -5,9 +5,11 @@ signal at the same place gets `~2`, `~3`. The same content at the same id is the
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -21,11 +23,16 @@ RESERVED_IDS = frozenset(
     {"save", "batch", "history", "export", "audit", "calibration", "conflicts", ".", ".."}
 )
 MAX_SYMBOL = 32
+PLAIN_SYMBOL = re.compile(r"[A-Za-z0-9_/-]{1,32}")
 OPTIONAL = ("strategy", "bot_id", "timeframe", "stop_loss", "take_profit", "leverage", "indicators", "metadata")
+
+_optional = attrgetter(*OPTIONAL)
 
 
 def normal_symbol(text: str) -> str:
     """`text` in upper case. Raises ValueError unless it is 1–32 letters (Unicode too), digits, `_`, `-` or `/`."""
+    if PLAIN_SYMBOL.fullmatch(text):  # nearly all: a tenth of the time
+        return text.upper()
     if not 1 <= len(text) <= MAX_SYMBOL or not all(c.isalpha() or c.isdecimal() or c in "_-/" for c in text):
         raise ValueError("must be 1 to 32 letters, digits, '_', '-' or '/'")
     # Letter by letter: 'ß'.upper() is two letters, which would break the bound just checked.
@@ -65,7 +72,7 @@ class NewSignal:
 
     def optional(self) -> dict[str, Any]:
         """The optional fields that were given."""
-        return {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        return {name: value for name, value in zip(OPTIONAL, _optional(self), strict=True) if value is not None}
 
     def digest(self) -> str:
         """A hash of the content without id and time: equal for the same signal however it was written as JSON."""

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
+from database_service.config import DatabaseSettings
 from database_service.idempotency import Key, KeyName
 from database_service.migrate import migrate
 from database_service.performance import ClosedTrade, TradeSubmission
@@ -18,9 +19,12 @@ from database_service.storage import Store
 from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_engine, postgres_store
+from database_service.stores.schema import metadata
 from database_service.stores.sqlite import sqlite_store, sqlite_url
 from shared.redis_cache import RedisCache
 from shared.testing.fakes import FakeClock
+
+from .client import Client, running, settings_for
 
 NOON = datetime(2025, 11, 1, 12, 0, tzinfo=UTC)
 MakeSignal = Callable[..., Submission]
@@ -84,7 +88,8 @@ def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
     """Opens the same PostgreSQL database each time it is called; empty at first."""
     engine = postgres_engine(migrated_postgres)
     with engine.begin() as link:
-        link.execute(sa.text("TRUNCATE signals, performance, user_settings, idempotency_keys RESTART IDENTITY"))
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        link.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
     engine.dispose()
     return lambda: _prepared(postgres_store(migrated_postgres, FakeClock()))
 
@@ -137,6 +142,24 @@ def open_store(request: pytest.FixtureRequest, opened: list[Store]) -> Iterator[
 def store(open_store: Callable[[], Store]) -> Store:
     """An empty store of each kind."""
     return open_store()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, migrated_sqlite: bytes) -> DatabaseSettings:
+    (tmp_path / "database.sqlite3").write_bytes(migrated_sqlite)
+    return settings_for(tmp_path)
+
+
+@pytest.fixture
+def client(embedded: DatabaseSettings) -> Iterator[Client]:
+    """The service on its embedded database."""
+    yield from running(embedded)
+
+
+@pytest.fixture
+def memory_client(tmp_path: Path) -> Iterator[Client]:
+    """The service without any database."""
+    yield from running(settings_for(tmp_path, DB_ENABLED="false"))
 
 
 def _prepared(store: Any) -> Store:

@@ -1,8 +1,11 @@
 """The service as it runs, a process under gevent: the contract, crashes under load, a database that goes away."""
 
 import json
+import os
+import re
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +23,10 @@ from shared.testing.servers import PostgresServer, RedisServer
 pytestmark = [pytest.mark.integration, pytest.mark.api]
 SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
 UNLIMITED = {"RATE_LIMIT_ENABLED": "false", "ACCESS_LOG": "false"}
+SCALE = float(os.environ.get("FAULTS_SCALE", "0.1"))  # 1 is full length, as in tests/faults
+CLIENTS = 200 if SCALE >= 1 else 20
+KILLS = max(2, round(20 * SCALE))
+AWAY_S = 60 * SCALE
 http = urllib3.PoolManager(maxsize=200, timeout=10, retries=False)
 
 
@@ -85,17 +92,24 @@ class Writers:
             self.other_statuses[status] += 1
             self._stop.wait(0.02)
 
-    def assert_all_stored_once(self) -> None:
-        """0 acknowledged lost, 0 stored twice."""
-        rows = whole_history(self._service)
+    def wait_drained(self) -> None:
+        """Return when nothing waits in a spool: until then the database may be missing in what history merges."""
+        wait_until(lambda: self._service.get("/stats")["data"]["storage_mode"] == "database", 10, what="drained")
+
+    def assert_all_stored_once(self, others: int = 0) -> None:
+        """0 acknowledged lost, 0 stored twice; `others` signals are of other clients."""
+        self.wait_drained()
+        every = whole_history(self._service)
+        rows = [signal for signal in every if "metadata" in signal]
+        assert len(every) - len(rows) == others
         stored = {signal["metadata"]["key"]: signal["signal_id"] for signal in rows}
         assert len(rows) == len(stored), "stored twice"
         assert self.acknowledged.items() <= stored.items(), "acknowledged and lost"
 
 
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    with ServiceProcess("database-service") as running:
+@pytest.fixture(scope="module", params=["true", "false"], ids=["with the lane", "without"])
+def base_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with ServiceProcess("database-service", {"HOT_LANE": request.param}) as running:
         yield running.base_url
 
 
@@ -103,6 +117,26 @@ class TestContract(ServiceContract):
     """What every service of the fleet keeps."""
 
     name, title = "database-service", "Database Service"
+
+
+def test_a_signal_saved_by_the_lane_is_answered_like_any_other() -> None:
+    """The same requests to a service with the lane and to one without: the same answers, the ids aside."""
+    moment = {"timestamp": "2025-11-01T10:47:01.535448Z"}
+    asked: list[tuple[Any, str | None]] = [
+        (SIGNAL | moment, None), (SIGNAL | moment, "k"), (SIGNAL | moment | {"price": 1}, "k"), (SIGNAL | moment, "k"),
+        (SIGNAL | moment | {"price": 2}, None), (SIGNAL | {"signal_id": "a", **moment}, None),
+        (SIGNAL | {"signal_id": "a", "price": 5}, None), (SIGNAL | {"price": "1"}, None), ([], None), (None, None),
+        (SIGNAL | {"unknown": 1}, None), (SIGNAL | {"metadata": {"a": "\0"}}, None), (SIGNAL, "k" * 256),
+        (SIGNAL | {"timestamp": "1999-01-01T00:00:00Z"}, None), (SIGNAL | {"symbol": "💥"}, None),
+    ]  # fmt: skip
+    answers = []
+    for lane in ("true", "false"):
+        with ServiceProcess("database-service", UNLIMITED | {"HOT_LANE": lane}) as running:
+            answers.append([post(running, "/signals/save", body, key) for body, key in asked])
+            counts = http.request("GET", f"{running.base_url}/metrics").data.decode()
+            assert re.search(r'http_requests_total\{.*route="/signals/save",.*status="200"\} 5.0', counts)
+    assert answers[0] == answers[1]
+    assert [status for status, _ in answers[0]] == [200, 200, 422, 200, 200, 200, *[422] * 5, 400, *[422] * 3]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -119,13 +153,14 @@ def service(request: pytest.FixtureRequest) -> Iterator[ServiceProcess]:
 @pytest.mark.database
 @pytest.mark.slow
 def test_r1_r3_killed_under_writers_nothing_acknowledged_is_lost_or_stored_twice(service: ServiceProcess) -> None:
-    with Writers(service, 20) as writers:
-        for _ in range(3):
+    with Writers(service, CLIENTS) as writers:
+        for _ in range(KILLS):
             writers.more(100)
             service.kill()
             service.start()
         writers.more(100)
-    print(f"{len(writers.acknowledged)} acknowledged over 3 kills, other statuses: {dict(writers.other_statuses)}")
+    statuses = dict(writers.other_statuses)
+    print(f"{len(writers.acknowledged)} acknowledged over {KILLS} kills, other statuses: {statuses}")
     writers.assert_all_stored_once()
     assert writers.other_statuses.keys() <= {503}  # it listens a moment before it is ready
     service.stop()
@@ -141,13 +176,16 @@ def test_r2_postgres_killed_under_writers_nothing_acknowledged_is_lost_or_stored
     private_postgres: PostgresServer,
 ) -> None:
     with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
-        with Writers(service, 20) as writers:
-            for _ in range(2):
+        with Writers(service, CLIENTS) as writers:
+            for _ in range(KILLS):
                 writers.more(100)
                 private_postgres.kill()
                 private_postgres.start()
             writers.more(100)
         writers.assert_all_stored_once()
+        statuses = dict(writers.other_statuses)
+        print(f"{len(writers.acknowledged)} acknowledged over {KILLS} kills of PostgreSQL, other statuses: {statuses}")
+        assert service.get("/signals/conflicts")["data"]["count"] == 0
         assert writers.other_statuses.keys() <= {503}
 
 
@@ -185,7 +223,8 @@ def test_history_outlives_a_clean_restart(service: ServiceProcess) -> None:
 @pytest.mark.database
 def test_postgres_away_is_503_with_retry_after_and_comes_back_by_itself(private_postgres: PostgresServer) -> None:
     private_postgres.stop()
-    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+    env = UNLIMITED | {"DATABASE_URL": private_postgres.url, "SPOOL_MAX_ROWS": "0"}
+    with ServiceProcess("database-service", env) as service:
         for method, path in (("POST", "/signals/save"), ("GET", "/signals/history"), ("GET", "/performance/stats")):
             body = json.dumps(SIGNAL) if method == "POST" else None
             headers = {"Content-Type": "application/json"}
@@ -198,6 +237,49 @@ def test_postgres_away_is_503_with_retry_after_and_comes_back_by_itself(private_
         private_postgres.start()
         wait_until(lambda: post(service, "/signals/save", SIGNAL)[0] == 200, 10)
         wait_until(lambda: service.get("/health")["status"] == "healthy", 5)
+
+
+@pytest.mark.faults
+@pytest.mark.database
+@pytest.mark.slow
+def test_r4_postgres_away_under_writers_goes_on_into_the_spool_and_is_drained(private_postgres: PostgresServer) -> None:
+    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+        before = post(service, "/signals/save", SIGNAL, "before")
+        with Writers(service, CLIENTS) as writers:
+            writers.more(100)
+            private_postgres.kill()
+            begun = time.monotonic()
+            writers.more(300)
+            wait_until(lambda: time.monotonic() - begun > AWAY_S, AWAY_S + 5, what="the outage's length")
+            assert writers.other_statuses == {}
+            data = service.get("/signals/history?limit=5")["data"]
+            assert (data["source"], data["count"]) == ("database+spool", 5)
+            assert service.get("/stats")["data"]["storage_mode"] == "database+spool"
+            health = service.get("/health")
+            assert health["status"] == "degraded"
+            assert "signals wait in the local spool, the oldest for" in health["dependencies"]["database"]["detail"]
+            assert post(service, "/signals/save", SIGNAL, "before") == before
+            assert post(service, "/signals/save", SIGNAL | {"price": 1}, "before")[0] == 422
+            during = post(service, "/signals/save", SIGNAL, "during")
+            assert during[0] == 200
+            service.kill()
+            service.start()
+            assert post(service, "/signals/save", SIGNAL, "during") == during
+            writers.more(100)
+            private_postgres.start()
+            back_at = time.monotonic()
+        writers.wait_drained()
+        seconds = time.monotonic() - back_at
+        print(f"{len(writers.acknowledged)} signals, the last in PostgreSQL {seconds:.1f} s after its return")
+        assert post(service, "/signals/save", SIGNAL, "during") == during
+        assert post(service, "/signals/save", SIGNAL, "before") == before
+        assert service.get("/signals/conflicts")["data"] == {"count": 0, "conflicts": []}
+        audit = service.get("/signals/audit?limit=1000000")["data"]
+        assert audit["valid"]
+        assert audit["checked"] == len(whole_history(service))
+        assert writers.other_statuses.keys() <= {503}  # while the service itself restarts
+        wait_until(lambda: service.get("/health")["status"] == "healthy", 5)
+        writers.assert_all_stored_once(others=2)
 
 
 @pytest.mark.redis

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,39 @@ def test_one_pass_gives_what_the_definitions_give(values: list[Decimal]) -> None
     figures = statistics(lines(values))
     for name, expected in plainly(values).items():
         assert figures[name] == (None if expected is None else pytest.approx(expected, rel=1e-9, abs=1e-7)), name
+
+
+@pytest.fixture(scope="module")
+def empyrical() -> Any:
+    return pytest.importorskip("empyrical", reason="the optional package empyrical-reloaded is not installed")
+
+
+@given(st.lists(st.decimals(-1000, 1000, places=2), min_size=2, max_size=60))
+def test_sharpe_and_sortino_are_those_of_an_independent_library(empyrical: Any, values: list[Decimal]) -> None:
+    """Its ratios are of returns over periods; with the annualisation at 1 they are ours of profits over trades."""
+    pnl = numpy.array([float(value) for value in values])
+    figures = statistics(lines(values))
+    if figures["sharpe"] is not None:
+        assert figures["sharpe"] == pytest.approx(float(empyrical.sharpe_ratio(pnl, annualization=1)), rel=1e-9)
+    if figures["sortino"] is not None:
+        assert figures["sortino"] == pytest.approx(float(empyrical.sortino_ratio(pnl, annualization=1)), rel=1e-9)
+
+
+@given(profits.filter(len))
+def test_the_figures_are_those_of_numpy(values: list[Decimal]) -> None:
+    """Vectors instead of one pass: another way to every figure that numpy has a word for."""
+    pnl = numpy.array([float(value) for value in values])
+    equity = numpy.concatenate([[0.0], numpy.cumsum(pnl)])
+    falls = numpy.maximum.accumulate(equity) - equity
+    figures = statistics(lines(values))
+    expected = {
+        "total_pnl": pnl.sum(), "average_pnl": pnl.mean(), "best": pnl.max(), "worst": pnl.min(),
+        "win_rate": numpy.mean(pnl > 0) * 100, "max_drawdown": falls.max(),
+    }  # fmt: skip
+    for name, value in expected.items():
+        assert figures[name] == pytest.approx(float(value), rel=1e-9, abs=1e-6), name
+    if figures["sharpe"] is not None:
+        assert figures["sharpe"] == pytest.approx(float(pnl.mean() / pnl.std(ddof=1)), rel=1e-6, abs=1e-9)
 
 
 @given(profits)

@@ -52,6 +52,7 @@ ROUTES = [
     RouteSpec("GET", "/signals/<signal_id>", "One", query=Filter, answer=Saved),
     RouteSpec("PUT", "/signals/<path:signal_id>/part/<int:number>", "Part", body=SaveBody),
     RouteSpec("GET", "/metrics", "Metrics", content_type="text/plain"),
+    RouteSpec("POST", "/signals/batch", "Batch", body=SaveBody, max_rows=10),
 ]
 
 
@@ -108,6 +109,13 @@ def test_a_body_is_described_by_its_model(document: dict[str, Any]) -> None:
     schema = document["components"]["schemas"]["SaveBody"]
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["symbol"]
+
+
+def test_a_body_of_rows_is_described_in_both_its_kinds(document: dict[str, Any]) -> None:
+    content = operations(document)["post", "/signals/batch"]["requestBody"]["content"]
+    rows = {"type": "array", "items": {"$ref": REF + "SaveBody"}, "minItems": 1, "maxItems": 10}
+    assert content["application/json"] == {"schema": rows}
+    assert content["application/x-ndjson"]["schema"]["type"] == "string"
 
 
 def test_query_and_headers_become_parameters_under_their_own_names(document: dict[str, Any]) -> None:

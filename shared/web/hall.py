@@ -20,15 +20,13 @@ from shared.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from shared.logger import FleetLogger, request_id
-from shared.metrics import MetricsCollector
-from shared.sentry_integration import capture_exception
+from shared.logger import request_id
 from shared.web.answers import error_answer
+from shared.web.record import Recorder
 
 SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:~+/=-]{1,128}")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LOOPBACK_ORIGIN = r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$"
-QUIET = ("/health", "/metrics")  # asked every few seconds by machines; no log line each
 EXPOSED = ["X-Request-ID", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After"]
 
 # What Flask and werkzeug raise by themselves, in the contract's terms.
@@ -71,7 +69,7 @@ class Gatekeeper:
 
 
 def furnish(
-    app: Flask, settings: Settings, log: FleetLogger, metrics: MetricsCollector, other_shapes: dict[str, ErrorHandler]
+    app: Flask, settings: Settings, recorder: Recorder, other_shapes: dict[str, ErrorHandler]
 ) -> Gatekeeper:
     """Put the hall around a Flask app. `other_shapes`: path prefixes whose errors another protocol's handler shapes."""
     gate = Gatekeeper(settings)
@@ -89,10 +87,7 @@ def furnish(
         return answer
 
     def on_bug(error: Exception) -> Response:
-        # Reported before it is logged: the SDK makes a report of the log line too and keeps the first of the two.
-        capture_exception(error, context={"method": request.method, "path": request.path})
-        log.exception("unexpected error on %s %s", request.method, request.path)
-        return answer_error(FleetError("an unexpected error; the log holds it under this request's id"))
+        return answer_error(recorder.bug(request.method, request.path, error))
 
     def before() -> None:
         given = request.headers.get("X-Request-ID", "")
@@ -114,20 +109,10 @@ def furnish(
             response.headers.pop("Content-Type", None)  # Flask's own answer is empty, but calls itself HTML
         for name, value in g.get("limit_headers", {}).items():
             response.headers[name] = value
-        _record(response)
-        return response
-
-    def _record(response: Response) -> None:
-        seconds = time.perf_counter() - g.get("started", time.perf_counter())
         route = request.url_rule.rule if request.url_rule else "unmatched"
-        labels = {"service": app.name, "method": _method(), "route": route}
-        metrics.increment_counter("http_requests_total", 1, status=str(response.status_code), **labels)
-        metrics.observe("http_request_duration_seconds", seconds, **labels)
-        if response.status_code >= 400:
-            metrics.increment_counter("http_errors_total", 1, status=str(response.status_code), **labels)
-        if settings.ACCESS_LOG and not request.path.startswith(QUIET):
-            path = request.path[:200]
-            log.info("%s %s %d %.1f ms", request.method[:16], path, response.status_code, seconds * 1000)
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
+        recorder.request(request.method, route, request.path, response.status_code, seconds)
+        return response
 
     def teardown(_error: BaseException | None) -> None:
         if token := g.pop("request_id_token", None):
@@ -139,13 +124,4 @@ def furnish(
     app.register_error_handler(FleetError, answer_error)
     app.register_error_handler(HTTPException, on_http_error)
     app.register_error_handler(Exception, on_bug)
-    metrics.describe("http_requests_total", "Requests answered, by route template and status")
-    metrics.describe("http_errors_total", "Requests answered with a status of 400 and above")
-    metrics.describe("http_request_duration_seconds", "Time from a request's arrival to its answer")
     return gate
-
-
-def _method() -> str:
-    """The method as a label; made-up ones would be unbounded."""
-    known = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
-    return request.method if request.method in known else "other"

@@ -1,6 +1,6 @@
 """What the server and the standard routes need of a service; `shared.service.Service` is one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from flask import Flask
@@ -10,6 +10,7 @@ from shared.health_check import HealthCheck
 from shared.logger import FleetLogger
 from shared.openapi import RouteSpec
 from shared.web.hall import Gatekeeper
+from shared.web.record import Recorder
 from shared.web.websocket import Handler as WebSocketHandler
 
 
@@ -25,6 +26,8 @@ class Hosted(Protocol):
     routes: list[RouteSpec]
     websocket_routes: list[tuple[str, WebSocketHandler]]
     foreign_websockets: list[str]
+    hot_routes: list[tuple[RouteSpec, Callable[..., Any]]]
+    recorder: Recorder
     max_websockets: int
 
     @property
@@ -34,6 +37,10 @@ class Hosted(Protocol):
 
     def route(self, method: str, path: str, **declared: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a call."""
+        ...
+
+    def check_limit(self, spec: RouteSpec, environ: Mapping[str, Any], headers: dict[str, str]) -> None:
+        """Count a client's call; what the answer says of the limit goes into `headers`. Raises RateLimited."""
         ...
 
     def stats_document(self) -> dict[str, Any]:

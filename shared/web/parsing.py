@@ -21,7 +21,12 @@ def read_body(request: Request, model: type[M], max_bytes: int) -> M:
         raise TooLarge(f"the body is over {max_bytes:,} bytes")
     if not request.is_json:
         raise UnsupportedMediaType("send the body as JSON, with Content-Type: application/json")
-    document = parse_json(request.get_data(cache=False))
+    return body_as(model, request.get_data(cache=False))
+
+
+def body_as(model: type[M], data: bytes) -> M:
+    """A body's bytes as `model`. Raises MalformedInput or InvalidInput."""
+    document = parse_json(data)
     if not isinstance(document, dict):
         raise InvalidInput.field("body", "must be a JSON object")
     return validate(model, document)

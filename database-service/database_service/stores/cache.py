@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, Verdict
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
 from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
@@ -71,6 +72,13 @@ class CacheStore:
         verdicts = self._memory.append(submissions, now)
         self._sync()
         return verdicts
+
+    def append_batch(self, batch: Batch, now: datetime) -> str:
+        """See `Store.append_batch`."""
+        self._join()
+        answer = self._memory.append_batch(batch, now)
+        self._sync()
+        return answer
 
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from shared.clock import Clock
-from shared.errors import Unavailable
+from shared.errors import InvalidInput, Unavailable
 
 RACES = 5  # tries of a transaction whose names other writers took; from the second on it runs alone
 FAIL_FAST_S = 0.5  # after a failed connection, so that a queue of requests does not wait for one time-out each
-Kind = Literal["failed", "gone", "schema"]
+Kind = Literal["failed", "gone", "schema", "row"]
 TakeTurn = Callable[[sa.Connection, bool], None]
 T = TypeVar("T")
 
@@ -23,7 +23,8 @@ class Explain(Protocol):
     def __call__(self, error: exc.SQLAlchemyError) -> tuple[str, Kind]:
         """A reason for people, without secrets, and what it means for the next call.
 
-        gone: nobody is there (any more); schema: the tables are not ours, someone exchanged the database.
+        gone: nobody is there (any more); schema: the tables are not ours, someone exchanged the database; row: what
+        was to be written is the fault, everything else is well.
         """
         ...
 
@@ -65,23 +66,26 @@ class Connections:
         with self.translating(), self._engine.connect() as link:
             yield link
 
-    def transact(self, work: Callable[[sa.Connection], T]) -> T:
-        """`work` in one transaction, again if another writer took a name between our look and our insert."""
+    def transact(self, work: Callable[[sa.Connection], T], alone: bool = False) -> T:
+        """`work` in one transaction, again if another writer took a name between our look and our insert.
+
+        `alone`: no other writer, of whatever process, until it ends.
+        """
         self._require()
         try:
             with self.translating():
-                result = self._race(work)
+                result = self._race(work, alone)
         except Unavailable:
             self.write_failed = True
             raise
         self.write_failed = False
         return result
 
-    def _race(self, work: Callable[[sa.Connection], T]) -> T:
+    def _race(self, work: Callable[[sa.Connection], T], alone: bool) -> T:
         for attempt in range(RACES):
             try:
                 with self._writing.begin() as link:
-                    self._take_turn(link, attempt > 0)
+                    self._take_turn(link, alone or attempt > 0)
                     return work(link)
             except (exc.IntegrityError, LostRace):
                 continue
@@ -95,11 +99,13 @@ class Connections:
 
     @contextmanager
     def translating(self) -> Iterator[None]:
-        """Vendor errors as Unavailable. Whatever they say, what a client sent was checked before."""
+        """Vendor errors as Unavailable, or InvalidInput for a row that passed every check of ours, but not theirs."""
         try:
             yield
         except exc.SQLAlchemyError as error:
             reason, kind = self._explain(error)
+            if kind == "row":
+                raise InvalidInput(f"the database does not take this row: {reason}") from error
             if kind == "schema" or self.why_not is not None:
                 self.why_not = reason
             if kind == "gone":

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from database_service.admission import Admission
-from database_service.idempotency import KeptAnswer, KeyName, Verdict, replay
+from database_service.batches import Batch
+from database_service.idempotency import KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
 from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
@@ -70,10 +71,25 @@ class MemoryStore:
         """See `SignalStore.append`."""
         with self._lock:
             admission = Admission(self._kept, self._contents).add_all(submissions)
-            for signal in admission.signals:
-                self._put("signals", signal.signal_id, signal)
-            self._keep(admission.answers)
+            self._take_in(admission)
             return admission.verdicts
+
+    def append_batch(self, batch: Batch, now: datetime) -> str:  # noqa: ARG002  # as above
+        """See `Store.append_batch`."""
+        with self._lock:
+            if batch.key is not None and (kept := self._kept.get(batch.key.name)) is not None:
+                return answer_again(batch.key, kept)
+            admission = Admission(self._kept, self._contents).add_all(batch.submissions())
+            answer = batch.conclude(admission.verdicts)
+            self._take_in(admission)
+            if batch.key is not None:
+                self._keep({batch.key.name: KeptAnswer(batch.key.body_hash, answer)})
+            return answer
+
+    def _take_in(self, admission: Admission) -> None:
+        for signal in admission.signals:
+            self._put("signals", signal.signal_id, signal)
+        self._keep(admission.answers)
 
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""

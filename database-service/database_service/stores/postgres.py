@@ -9,6 +9,7 @@ from shared.clock import Clock
 
 CONNECT_S = 3
 STATEMENT_MS = 10_000
+WRITE_MS = 5_000  # a write that takes longer goes into the spool; below group_commit.WAIT_S
 LOCK_MS = 5_000
 SILENCE_MS = 10_000  # unacknowledged network traffic
 REASONS = {
@@ -21,6 +22,7 @@ REASONS = {
 }
 WRITING = 5_020_002  # advisory lock that writers share; any number that all processes agree on
 UNDEFINED_TABLE = "42P01"
+ROW_CLASSES = {"22", "23", "54"}  # data exception, integrity constraint, program limit (an index entry too long)
 SHUTTING_DOWN = {"57P01", "57P02", "57P03"}
 
 
@@ -57,7 +59,8 @@ def postgres_store(url: str, clock: Clock) -> SqlStore:
 
 def _take_turn(link: sa.Connection, alone: bool) -> None:
     # Under 20 writers at one place, repeating alone did not help: newcomers took the name each time.
-    link.exec_driver_sql(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({WRITING})")
+    lock = f"pg_advisory_xact_lock{'' if alone else '_shared'}({WRITING})"
+    link.exec_driver_sql(f"SELECT {lock}, set_config('statement_timeout', '{WRITE_MS}', true)")
 
 
 def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
@@ -70,6 +73,8 @@ def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
         return "PostgreSQL's database does not hold the tables", "schema"
     if code in REASONS:
         return REASONS[code], "failed"
+    if code is not None and code[:2] in ROW_CLASSES:
+        return f"SQLSTATE {code}", "row"
     if code is not None and code not in SHUTTING_DOWN:
         return f"PostgreSQL refused (SQLSTATE {code})", "failed"
     text = str(vendor)

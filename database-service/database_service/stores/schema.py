@@ -1,7 +1,8 @@
 """The tables, as the newest migration leaves them; a test compares the two.
 
 Moments are microseconds since 1970 in SQLite (8 bytes, exact, sorts) and `timestamptz` in PostgreSQL; money is exact
-text in SQLite and `numeric` in PostgreSQL. `document` is the JSON text that goes out unchanged.
+text in SQLite and `numeric` in PostgreSQL. `document` is the JSON text that goes out unchanged. A signal's `id` is its
+sequence in the audit chain (audit.py): given by us, in commit order, never by the database.
 """
 
 from datetime import datetime
@@ -26,7 +27,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from database_service.cursors import EPOCH, MICROSECOND
 
-HEAD = "0001"  # the newest migration: knowing it spares a start that is up to date from loading Alembic
+HEAD = "0002"  # the newest migration: knowing it spares a start that is up to date from loading Alembic
 
 
 class Moment(TypeDecorator[datetime]):
@@ -90,6 +91,7 @@ signals = Table(
     Column("compliant", Boolean, nullable=False),
     Column("digest", Text, nullable=False),
     Column("document", Text, nullable=False),
+    Column("hash", Text, nullable=False),
 )  # fmt: skip
 Index("signals_by_symbol", signals.c.symbol, signals.c.timestamp.desc(), signals.c.id.desc())
 Index("signals_by_time", signals.c.timestamp.desc(), signals.c.id.desc())
@@ -125,3 +127,18 @@ idempotency_keys = Table(
     Column("created_at", Moment, nullable=False),
 )  # fmt: skip
 Index("idempotency_keys_by_age", idempotency_keys.c.created_at)
+
+audit_head = Table(
+    "audit_head", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+)  # fmt: skip
+
+audit_removed = Table(
+    "audit_removed", metadata,
+    Column("sequence", Number, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("removed_at", Moment, nullable=False),
+)  # fmt: skip

@@ -28,6 +28,7 @@ REASONS = {
     "SQLITE_CORRUPT": "the database file is damaged",
     "SQLITE_NOTADB": "the database file is not a database",
 }
+ROW_FAULTS = ("SQLITE_CONSTRAINT", "SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
 
 
 def sqlite_url(path: Path) -> str:
@@ -59,6 +60,8 @@ def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
     for prefix, reason in REASONS.items():
         if name.startswith(prefix):
             return reason, "failed"
+    if name.startswith(ROW_FAULTS):
+        return name, "row"
     if name == "SQLITE_ERROR":  # all our statements are tested: a table is missing
         return "the database file does not hold the tables", "schema"
     return f"SQLite failed ({name or type(error).__name__})", "failed"

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
+from database_service.batches import Batch, BatchRefused
+from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
 from database_service.signals import SignalFilter
 from database_service.storage import Store
@@ -84,6 +86,21 @@ def test_a_thousand_different_signals_at_one_place_all_get_their_own_id(store: S
     verdicts = store.append([signal(price=float(n + 1)) for n in range(1000)], NOON)
     assert len({v.id for v in verdicts}) == 1000
     assert verdicts[999].id == f"{ID}~1000"
+
+
+def test_a_batch_is_stored_with_its_key_or_not_at_all(store: Store, signal: Make) -> None:
+    first, second, third = (signal(signal_id=name).signal for name in "abc")
+    bad = InvalidInput.field("price", "is bad")
+    key = Key(KeyName("/signals/batch", "k"), "a body")
+    answer = store.append_batch(Batch([first, bad], key), NOON)
+    assert store.append_batch(Batch([first, bad], key), NOON) == answer
+    with pytest.raises(InvalidInput, match="another body"):
+        store.append_batch(Batch([second], key._replace(body_hash="another")), NOON)
+    with pytest.raises(BatchRefused):
+        store.append_batch(Batch([second, bad], key._replace(name=KeyName("/signals/batch", "l")), atomic=True), NOON)
+    after = orjson.loads(store.append_batch(Batch([third], key._replace(name=KeyName("/signals/batch", "l"))), NOON))
+    assert (after["stored"], store.counts().signals) == (1, 2)
+    assert ids(store) == ["c", "a"]
 
 
 def test_a_key_gives_the_first_answer_again(store: Store, signal: Make) -> None:

@@ -8,11 +8,13 @@ import os
 from typing import Any
 
 import gevent
+from pydantic import Field
 
 from shared.config import Settings
+from shared.errors import Unavailable
 from shared.service import create_service, run
 from shared.web import server
-from shared.web.models import Body
+from shared.web.models import Body, Headers
 
 server.STOP_S = float(os.environ.get("SCRATCH_STOP_S", server.STOP_S))
 server.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", server.REQUEST_S))
@@ -36,6 +38,24 @@ def echo(body: Echo) -> dict[str, Any]:
     gevent.sleep(body.sleep_s)
     calls["waiting"] -= 1
     return {"x": body.x}
+
+
+class Name(Headers):
+    """What /hot reads."""
+
+    name: str | None = Field(None, alias="Echo-Name", max_length=10)
+
+
+@service.route("POST", "/hot", summary="Say it again", body=Echo, headers=Name, limit=40, max_body=1000, hot=True)
+def hot(body: Echo, headers: Name) -> dict[str, Any]:
+    if body.x == 13:
+        raise RuntimeError("canary-in-the-error")
+    if body.x == 14:
+        raise Unavailable("away", retry_after_s=2.5)
+    calls["waiting"] += 1
+    gevent.sleep(body.sleep_s)
+    calls["waiting"] -= 1
+    return {"x": body.x, "name": headers.name}
 
 
 @service.route("GET", "/bug", summary="Fail")

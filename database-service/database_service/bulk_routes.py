@@ -1,0 +1,113 @@
+"""The calls that move many signals at once."""
+
+import errno
+import hashlib
+import time
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import orjson
+from flask import Response
+
+from database_service import answers, bodies
+from database_service.batches import MAX_ROWS, Batch, BatchRefused
+from database_service.config import DatabaseSettings
+from database_service.exports import WRITERS, Writer
+from database_service.idempotency import Key, KeyName
+from database_service.routes import Desk, durability, new_signal
+from database_service.signals import Cursor, NewSignal, SignalFilter
+from database_service.storage import Store
+from shared.errors import FleetError, InvalidInput, error_document
+from shared.service import Service
+from shared.web.answers import json_answer
+from shared.web.rows import PORTION, Rows
+
+MAX_BATCH = 10_000_000  # bytes, inflated; the contract's
+
+
+def add_bulk_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    """Register the batch and the export."""
+    _add_batch(service, settings, desk)
+    _add_export(service, settings, desk)
+
+
+def _add_batch(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    @service.route(
+        "POST", "/signals/batch", limit=settings.RATE_LIMIT_SIGNALS_BATCH, body=bodies.SaveBody, max_rows=MAX_ROWS,
+        max_body=MAX_BATCH, query=bodies.BatchQuery, headers=bodies.KeyHeader, answer=answers.BatchAnswer,
+        summary="Save up to 10,000 signals: a JSON array or NDJSON, gzip or not",
+    )  # fmt: skip
+    def batch(
+        body: Rows[bodies.SaveBody], query: bodies.BatchQuery, headers: bodies.KeyHeader
+    ) -> dict[str, Any] | Response:
+        signals = _signals(service, body)
+        key = None
+        if headers.key is not None:
+            key = Key(KeyName("/signals/batch", headers.key), _hash(body, query.atomic))
+        try:
+            answer: str = desk.write(desk.store.append_batch, Batch(signals, key, query.atomic), service.clock.now())
+        except BatchRefused as refused:
+            return json_answer({**error_document(refused), **refused.counts}, refused.status)
+        return {**orjson.loads(answer), **durability(desk.store)}
+
+
+def _add_export(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    kinds = [writer.content_type for writer in WRITERS.values()]
+
+    @service.route(
+        "GET", "/signals/export", limit=settings.RATE_LIMIT_SIGNALS_EXPORT, query=bodies.ExportQuery,
+        content_type=kinds[0], other_types=tuple(kinds[1:]), summary="All signals of a filter, streamed, newest first",
+    )  # fmt: skip
+    def export(query: bodies.ExportQuery) -> Response:
+        writer = WRITERS[query.format]()
+        parts = _parts(desk, query.wanted(), writer)
+        first = next(parts)  # what is wrong before the first row is an ordinary error
+        name = f'attachment; filename="signals.{query.format}"'
+        whole = chain([first], _or_cut(service, parts))
+        return Response(whole, content_type=writer.content_type, headers={"Content-Disposition": name})
+
+
+def _parts(desk: Desk, wanted: SignalFilter, writer: Writer) -> Iterator[bytes]:
+    """The export piece by piece. Each is read and written in one go: between two of them no transaction is open,
+    so a client may read as slowly as it likes."""
+    after: Cursor | None = None
+    last = False
+    while not last:
+        text, after = desk.read(_part, desk.store, wanted, writer, after)
+        last = after is None
+        yield text
+    yield desk.read(writer.end)
+
+
+def _part(store: Store, wanted: SignalFilter, writer: Writer, after: Cursor | None) -> tuple[bytes, Cursor | None]:
+    page = store.history(wanted, writer.portion, after)
+    return writer.rows(page.documents), page.next
+
+
+def _or_cut(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """`parts`; a failure in the middle cuts the connection: without its last chunk no client takes it for whole."""
+    try:
+        yield from parts
+    except FleetError as error:
+        service.logger.warning("an export was cut short: %s", error.message)
+        raise BrokenPipeError(errno.EPIPE, "cut short") from None  # the server takes it for a client that left
+
+
+def _signals(service: Service, rows: Rows[bodies.SaveBody]) -> list[NewSignal | FleetError]:
+    now = service.clock.now()
+    signals: list[NewSignal | FleetError] = []
+    for number, row in enumerate(rows.values):
+        if number % PORTION == PORTION - 1:
+            time.sleep(0)  # as in shared.web.rows
+        try:
+            signals.append(row if isinstance(row, FleetError) else new_signal(row, now))
+        except InvalidInput as error:
+            signals.append(error)
+    return signals
+
+
+def _hash(rows: Rows[bodies.SaveBody], atomic: bool) -> str:
+    """Equal for the same rows in the same order, however they were written."""
+    text = orjson.dumps([atomic, rows.documents], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()

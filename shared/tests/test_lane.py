@@ -1,0 +1,256 @@
+"""The lane answers hot requests exactly as the normal way does, and leaves alone whatever isn't plain."""
+
+import re
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shared.config import Settings
+from shared.service import Service, create_service
+from shared.testing.net import wait_until
+from shared.testing.process import ServiceProcess
+from shared.web.lane import Lane
+from shared.web.models import Body, Headers
+
+SCRATCH = Path(__file__).parent / "data" / "scratch_service"
+JSON = b"Content-Type: application/json\r\n"
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def request(headers: bytes = JSON, body: bytes = b'{"x":1}', host: bytes = b"localhost", length: str = "") -> bytes:
+    size = (length or str(len(body))).encode()
+    return b"POST /hot HTTP/1.1\r\nHost: " + host + b"\r\n" + headers + b"Content-Length: " + size + b"\r\n\r\n" + body
+
+
+# --- what is recognised
+
+
+@pytest.fixture
+def lane() -> Lane:
+    class Echo(Body):
+        """A body."""
+
+        x: float
+
+    class Name(Headers):
+        """A header."""
+
+    service: Service = create_service("database-service", Settings.read({}, SCRATCH), import_name="shared")
+
+    @service.route("POST", "/hot", summary="Hot", body=Echo, headers=Name, max_body=1000, hot=True)
+    def hot(body: Echo, headers: Name) -> dict[str, float]:
+        return {"x": body.x}
+
+    @service.route("POST", "/cold", summary="Cold", body=Echo)
+    def cold(body: Echo) -> dict[str, float]:
+        return {"x": body.x}
+
+    return Lane(service)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "plain",
+    [
+        request(),
+        request(b"content-type:application/json\r\nUser-Agent: a/1 (b; c)\r\nAccept: */*\r\n"),
+        request(b"Content-Type: application/json; charset=utf-8\r\nConnection: Keep-Alive\r\nX-Request-ID: a-1\r\n"),
+        request(body=b"") + b"POST /hot HTTP/1.1\r\n",
+        request(host=b"127.0.0.1:5020"),
+        request(body=b"{")[:-1],  # the body is still to come
+    ],
+)
+def test_a_plain_request_is_taken(lane: Lane, plain: bytes) -> None:
+    taken = lane.recognise(plain)
+    assert taken is not None
+    assert taken.head_bytes == plain.find(b"\r\n\r\n") + 4
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"",
+        b"\r\n\r\n",
+        request()[:60],
+        request().replace(b"/hot", b"/cold"),
+        request().replace(b"/hot", b"/hot?a=1"),
+        request().replace(b"/hot", b"//hot"),
+        request().replace(b"POST", b"PUT"),
+        request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        request().replace(b"\r\n", b"\n"),
+        request().replace(b"Host: localhost\r\n", b""),
+        request(host=b"evil.example"),
+        request(host=b""),
+        request(b"Content-Type: text/plain\r\n"),
+        request(b""),
+        request(JSON + JSON),
+        request(JSON + b"Host: localhost\r\n"),
+        request(JSON + b"Content-Length: 7\r\n"),
+        request(JSON + b"Transfer-Encoding: chunked\r\n"),
+        request(JSON + b"Content-Encoding: gzip\r\n"),
+        request(JSON + b"Expect: 100-continue\r\n"),
+        request(JSON + b"Origin: http://localhost:3000\r\n"),
+        request(JSON + b"X-Forwarded-For: 1.2.3.4\r\n"),
+        request(JSON + b"Upgrade: websocket\r\n"),
+        request(JSON + b"Connection: close\r\n"),
+        request(JSON + b"X-Request-ID: <script>\r\n"),
+        request(JSON + b"X-Request-ID: " + b"a" * 129 + b"\r\n"),
+        request(JSON + b" folded: 1\r\n"),
+        request(JSON + b"Accept : a\r\n"),
+        request(JSON + b"Accept: a\x00b\r\n"),
+        request(JSON + b"Accept: a\rb\r\n"),
+        request(JSON + b"Accept: \xc3\xa9\r\n"),
+        request(JSON + b"Accept\r\n"),
+        request(length="1001"),
+        request(length="+7"),
+        request(length="7a"),
+        request(length="999999999"),
+        request(length="-1"),
+    ],
+    ids=lambda other: str(other[:110]),
+)
+def test_everything_else_goes_the_normal_way(lane: Lane, other: bytes) -> None:
+    assert lane.recognise(other) is None
+
+
+# --- how it is answered
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[ServiceProcess, ServiceProcess]]:
+    """The same service with the lane and without."""
+    env = {"SCRATCH_REQUEST_S": "1"}
+    with ServiceProcess(SCRATCH, env) as first, ServiceProcess(SCRATCH, env | {"HOT_LANE": "false"}) as second:
+        yield first, second
+
+
+def read_answer(link: socket.socket) -> Answer:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        chunk = link.recv(65_536)
+        assert chunk, received
+        received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    while len(body) < int(headers["content-length"]):
+        body += link.recv(65_536)
+    assert len(body) == int(headers["content-length"])
+    return int(first.split()[1]), headers, body
+
+
+def ask(service: ServiceProcess, *parts: bytes) -> Answer:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts:
+            link.sendall(part)
+        return read_answer(link)
+
+
+def alike(answer: Answer) -> Answer:
+    """Without what differs from answer to answer."""
+    status, headers, body = answer
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", headers["date"])
+    assert re.fullmatch(r"[0-9a-f]{32}|mine", headers["x-request-id"])
+    made = {} if headers["x-request-id"] == "mine" else {"x-request-id": "made"}
+    return status, headers | {"date": "", "x-ratelimit-reset": ""} | made, body
+
+
+@pytest.mark.integration
+@pytest.mark.api
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (request(), 200),
+        (request(JSON + b"X-Request-ID: mine\r\nEcho-Name: me\r\n"), 200),
+        (request(JSON + b"Echo-Name: much-too-long\r\n"), 422),
+        (request(body=b'{"x":"1"}'), 422),
+        (request(body=b'{"x":1,"y":2}'), 422),
+        (request(body=b"[]"), 422),
+        (request(body=b"{"), 400),
+        (request(body=b'{"x":NaN}'), 400),
+        (request(body=b'{"x":1e999}'), 400),
+        (request(body=b""), 400),
+        (request(body=b"[" * 500), 400),
+        (request(body=b'{"x":13}'), 500),
+        (request(body=b'{"x":14}'), 503),
+        (request(body=b" " * 1001), 413),
+        (request(host=b"evil.example"), 403),
+    ],
+    ids=lambda value: str(value)[-40:],
+)
+def test_both_ways_answer_alike(both: tuple[ServiceProcess, ServiceProcess], sent: bytes, status: int) -> None:
+    first, second = (alike(ask(service, sent)) for service in both)
+    assert first == second
+    assert first[0] == status
+    assert b"canary" not in first[2]
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_bytes_may_come_one_by_one_and_requests_together(both: tuple[ServiceProcess, ServiceProcess]) -> None:
+    sent = request(JSON + b"X-Request-ID: mine\r\n", body=b'{"x":7}')
+    for service in both:
+        assert ask(service, *(sent[n : n + 1] for n in range(len(sent))))[0] == 200
+        head, end, body = sent.partition(b"\r\n\r\n")
+        assert ask(service, head + end, body)[2] == b'{"success":true,"x":7.0,"name":null}'
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            link.sendall(sent + sent)
+            received = b""
+            while received.count(b'"x":7.0') < 2:
+                received += link.recv(65_536)
+            link.sendall(sent)
+            assert read_answer(link)[0] == 200
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_a_body_that_stops_is_not_waited_for_and_a_short_one_refused(
+    both: tuple[ServiceProcess, ServiceProcess],
+) -> None:
+    for service in both:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            link.sendall(request(length="900"))
+            assert link.recv(1000) == b""
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            link.sendall(request(length="900"))
+            link.shutdown(socket.SHUT_WR)
+            assert read_answer(link)[0] == 400
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_the_lane_counts_and_limits_as_the_normal_way_does() -> None:
+    with ServiceProcess(SCRATCH) as service:
+        other = request(JSON + b"Origin: http://localhost:3000\r\n")  # goes the normal way
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda n: ask(service, other if n % 2 else request()), range(50)))
+        statuses = [status for status, _, _ in answers]
+        assert (statuses.count(200), statuses.count(429)) == (40, 10)
+        assert all(int(headers["retry-after"]) >= 1 for status, headers, _ in answers if status == 429)
+        _, _, text = ask(service, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b'http_requests_total{method="POST",route="/hot",service="database-service",status="200"} 40.0' in text
+        assert b'http_errors_total{method="POST",route="/hot",service="database-service",status="429"} 10.0' in text
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_the_log_line_bears_the_requests_id(both: tuple[ServiceProcess, ServiceProcess]) -> None:
+    for service in both:
+        ask(service, request(JSON + b"X-Request-ID: trace-me\r\n"))
+        assert re.search(r'"POST /hot 200 [\d.]+ ms", "request_id": "trace-me"', service.log)
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_what_is_in_flight_when_the_service_stops_is_answered_and_told_to_close() -> None:
+    with ServiceProcess(SCRATCH) as service, ThreadPoolExecutor(1) as pool:
+        call = pool.submit(ask, service, request(body=b'{"x":1,"sleep_s":1.5}'))
+        wait_until(lambda: service.get("/stats")["data"]["waiting"] == 1, 5, what="the request in flight")
+        assert service.stop() == 0
+        status, headers, _ = call.result(10)
+        assert (status, headers["connection"]) == (200, "close")

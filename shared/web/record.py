@@ -1,0 +1,38 @@
+"""What is kept of each request: its log line and its counters; and of a bug, the report."""
+
+from shared.config import Settings
+from shared.errors import FleetError
+from shared.logger import FleetLogger
+from shared.metrics import MetricsCollector
+from shared.sentry_integration import capture_exception
+
+QUIET = ("/health", "/metrics")  # asked every few seconds by machines; no log line each
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+class Recorder:
+    """Writes a service's access log and request metrics, whichever way a request came in."""
+
+    def __init__(self, service: str, settings: Settings, log: FleetLogger, metrics: MetricsCollector):
+        self._service, self._access_log, self._log, self._metrics = service, settings.ACCESS_LOG, log, metrics
+        metrics.describe("http_requests_total", "Requests answered, by route template and status")
+        metrics.describe("http_errors_total", "Requests answered with a status of 400 and above")
+        metrics.describe("http_request_duration_seconds", "Time from a request's arrival to its answer")
+
+    def request(self, method: str, route: str, path: str, status: int, seconds: float) -> None:
+        """One request was answered. `route` is the template, `path` what was asked."""
+        # A made-up method as a label would be unbounded.
+        labels = {"service": self._service, "method": method if method in METHODS else "other", "route": route}
+        self._metrics.increment_counter("http_requests_total", 1, status=str(status), **labels)
+        self._metrics.observe("http_request_duration_seconds", seconds, **labels)
+        if status >= 400:
+            self._metrics.increment_counter("http_errors_total", 1, status=str(status), **labels)
+        if self._access_log and not path.startswith(QUIET):
+            self._log.info("%s %s %d %.1f ms", method[:16], path[:200], status, seconds * 1000)
+
+    def bug(self, method: str, path: str, error: Exception) -> FleetError:
+        """Report what nobody expected; the error to answer with."""
+        # Reported before it is logged: the SDK makes a report of the log line too and keeps the first of the two.
+        capture_exception(error, context={"method": method, "path": path})
+        self._log.exception("unexpected error on %s %s", method, path)
+        return FleetError("an unexpected error; the log holds it under this request's id")
