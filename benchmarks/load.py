@@ -14,15 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 END = b"\r\n\r\n"
+SILENCE_S = 5.0
 
 
 @dataclass(slots=True)
 class Result:
-    """What a run gave: answers by status, how long it took, and each answer's latency in seconds (sorted)."""
+    """What a run gave: answers by status, how long it took, each latency in seconds (sorted), what never came."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
+    unanswered: int = 0
 
     @property
     def per_second(self) -> float:
@@ -35,17 +37,17 @@ class Result:
 
 
 class _Connection:
-    __slots__ = ("link", "received", "sent_at")
+    __slots__ = ("closing", "link", "received", "sent_at")
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.link = socket.create_connection(address, timeout=10)
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.received = b""
+        self.received, self.closing = b"", False
         self.sent_at = 0.0
 
 
 def drive(port: int, make: Callable[[int], bytes], connections: int, seconds: float) -> Result:
-    """Send `make(number)` on every connection, again as soon as it is answered, for so long. Raises ConnectionError."""
+    """Send `make(number)` on every connection, again as soon as it is answered, for so long."""
     address = ("127.0.0.1", port)
     poll, open_ = select.epoll(), {}
     result, number, clock = Result(), 0, time.perf_counter
@@ -61,7 +63,11 @@ def drive(port: int, make: Callable[[int], bytes], connections: int, seconds: fl
         connection.link.sendall(make(number))
     busy = connections
     while busy:
-        for handle, _ in poll.poll(30) or _silent():
+        events = poll.poll(SILENCE_S)
+        if not events:  # a peer that locked itself up: what it answered until then is its figure
+            result.unanswered = busy
+            break
+        for handle, _ in events:
             connection = open_[handle]
             status = _answer(connection)
             if status is None:
@@ -71,6 +77,13 @@ def drive(port: int, make: Callable[[int], bytes], connections: int, seconds: fl
             result.latencies.append(now - connection.sent_at)
             if now < end:
                 number += 1
+                if connection.closing:  # a server without keep-alive: reconnecting is part of its price
+                    del open_[handle]
+                    poll.unregister(handle)
+                    connection.link.close()
+                    connection = _Connection(address)
+                    open_[connection.link.fileno()] = connection
+                    poll.register(connection.link, select.EPOLLIN)
                 connection.sent_at = now
                 connection.link.sendall(make(number))
             else:
@@ -83,24 +96,26 @@ def drive(port: int, make: Callable[[int], bytes], connections: int, seconds: fl
     return result
 
 
-def _silent() -> list[tuple[int, int]]:
-    raise ConnectionError("no answer for 30 s")
-
-
 def _answer(connection: _Connection) -> int | None:
-    """The status of a whole answer; None if more is to come."""
-    chunk = connection.link.recv(65_536)
+    """The status of a whole answer; None if more is to come, 0 if the server hung up instead."""
+    try:
+        chunk = connection.link.recv(65_536)
+    except ConnectionError:
+        chunk = b""
     if not chunk:
-        raise ConnectionError("the server closed a connection")
+        connection.closing = True
+        return 0
     connection.received += chunk
     head, end, body = connection.received.partition(END)
     if not end:
         return None
-    at = head.lower().find(b"content-length:")
+    lower = head.lower()
+    at = lower.find(b"content-length:")
     length = int(head[at + 15 :].split(b"\r\n", 1)[0])
     if len(body) < length:
         return None
     connection.received = body[length:]
+    connection.closing = b"\r\nconnection: close" in lower
     return int(head[9:12])
 
 

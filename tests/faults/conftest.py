@@ -5,6 +5,8 @@ Each prints its figures (`pytest -m faults -s`). FAULTS_SCALE is the length: 1 (
 | R | what | where |
 |---|---|---|
 | R1, R3 | service killed under writers | database-service/tests |
+| R2, R4, R7 | PostgreSQL killed, away; one key many times | database-service/tests |
+| R5 | disk full, file locked | test_r5_disk.py |
 | R6 | Redis killed, hung, restarted | database-service/tests, websocket-streaming/tests |
 | R14 | stop with 200 requests in flight | test_r14_stop_under_load.py |
 | R15 | malformed requests | test_r15_malformed_requests.py, test_r15_schemathesis.py |
