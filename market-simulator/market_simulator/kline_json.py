@@ -4,6 +4,7 @@ Every row is written at the same width with zero bytes where a shorter number le
 """
 
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,23 @@ _GROUP = 10_000
 _WIDEST = 2.0**62
 
 
-def kline_json(table: KlineTable, scale: int = 1) -> bytes:
+class Places(NamedTuple):
+    """How many places the decimals are padded to; what lies beyond is cut."""
+
+    price: int = _PLACES
+    quantity: int = _PLACES
+    quote: int = _PLACES
+
+
+SPOT_PLACES = Places()
+
+
+def kline_json(table: KlineTable, scale: int = 1, places: Places = SPOT_PLACES) -> bytes:
     """The rows as one JSON array of 12-element arrays. `scale` 1000: times in microseconds. A year: 0.3 s."""
     columns = _columns(table, scale)
     widths = [_groups(column) for column in columns]
     parts = [
-        _rows([column[start : start + _CHUNK] for column in columns], widths).translate(None, b"\0")
+        _rows([column[start : start + _CHUNK] for column in columns], widths, places).translate(None, b"\0")
         for start in range(0, len(table), _CHUNK)
     ]
     return b"[" + b"".join(parts)[:-1] + b"]"
@@ -66,9 +78,9 @@ def _digits() -> NDArray[np.uint32]:
 
 _DIGITS = _digits()
 _FULL, _BARE, _LAST = 0, _GROUP, 2 * _GROUP
-_DECIMAL_AT = frozenset((1, 3, 5, 7, 9, 12, 15, 17))  # columns that a column of places follows
-_PLACES_AT = frozenset(column + 1 for column in _DECIMAL_AT)
-_BEFORE = {0: b"[", 11: b'",', 14: b'",', 1: b',"', 12: b',"', 15: b',"'} | dict.fromkeys(_PLACES_AT, b".")
+# Columns that hold the places of the column before, and places of what they are.
+_PLACES_AT = dict.fromkeys((2, 4, 6, 8), "price") | {10: "quantity", 13: "quote", 16: "quantity", 18: "quote"}
+_BEFORE = {0: b"[", 11: b'",', 14: b'",', 1: b',"', 12: b',"', 15: b',"'}
 
 
 def _groups(column: Ints) -> int:
@@ -76,13 +88,10 @@ def _groups(column: Ints) -> int:
     return -(-len(str(int(column.max(initial=0)))) // 4)
 
 
-def _text_before(at: int) -> bytes:
-    return _BEFORE.get(at, b'","')
-
-
-def _rows(columns: list[Ints], widths: list[int]) -> bytes:
+def _rows(columns: list[Ints], widths: list[int], places: Places) -> bytes:
     """These rows, each followed by a comma."""
-    texts = [_text_before(at) for at in range(len(columns))]
+    kept = {at: int(getattr(places, name)) for at, name in _PLACES_AT.items()}
+    texts = [(b"." if kept[at] else b"") if at in kept else _BEFORE.get(at, b'","') for at in range(len(columns))]
     groups = [2 if at in _PLACES_AT else widths[at] for at in range(len(columns))]
     end = b'","0"],'
     width = sum(map(len, texts)) + 4 * sum(groups) + len(end)
@@ -97,6 +106,8 @@ def _rows(columns: list[Ints], widths: list[int]) -> bytes:
     for at, (column, start, count) in enumerate(zip(columns, starts, groups, strict=True)):
         fields = np.ndarray((len(rows), count), "<u4", rows, start, (width, 4))
         _write(fields, column, at in _PLACES_AT)
+        if at in kept:
+            rows[:, start + kept[at] : start + _PLACES] = 0
     return rows.tobytes()
 
 

@@ -1,6 +1,7 @@
 """Klines in columns: a year of minutes in one answer, exact, without an object per bar."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from market_simulator.bars import Bars, Ints
 from market_simulator.market import Kline
@@ -42,3 +43,21 @@ class KlineTable:
         """Some of the rows."""
         columns = (self.open_ms[rows], self.close_ms[rows], self.first_ids[rows], self.bars.rows(rows))
         return KlineTable(*columns, self.tick, self.step)
+
+
+@runtime_checkable
+class Tabled(Protocol):
+    """A market that can give its bars in columns."""
+
+    def klines_table(
+        self,
+        now_ms: int,
+        interval: str,
+        *,
+        limit: int,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        offset_ms: int = 0,
+    ) -> KlineTable | None:
+        """The bars that SymbolMarket.klines lists; None while they are made one by one, as washed trades need it."""
+        ...

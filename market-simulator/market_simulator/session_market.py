@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import replace
 
 from market_simulator.effects import BookEffect
+from market_simulator.kline_table import KlineTable
 from market_simulator.market import (
     BookTicker,
     BookView,
@@ -211,6 +212,23 @@ class SessionMarket:
             now_ms, interval, limit=limit, start_ms=start_ms, end_ms=end_ms, offset_ms=offset_ms
         )
         return [self._own.bar(bar, now_ms) for bar in bars] if self._own else bars
+
+    def klines_table(
+        self,
+        now_ms: int,
+        interval: str,
+        *,
+        limit: int,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        offset_ms: int = 0,
+    ) -> KlineTable | None:
+        """As Tabled.klines_table; None with trades of our own, or washed ones."""
+        if self._own:
+            return None
+        return self._market.klines_table(
+            now_ms, interval, limit=limit, start_ms=start_ms, end_ms=end_ms, offset_ms=offset_ms
+        )
 
     def kline_at(self, now_ms: int, interval: str, offset_ms: int = 0) -> Kline:
         """As SymbolMarket.kline_at."""

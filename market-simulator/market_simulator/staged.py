@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from market_simulator.effects import BookEffect, Moment, Side
+from market_simulator.kline_table import KlineTable
 from market_simulator.market import (
     BookTicker,
     BookView,
@@ -244,6 +245,21 @@ class StagedMarket:
     ) -> list[Kline]:
         """As SymbolMarket.klines."""
         return self._history.klines(
+            now_ms, interval, limit=limit, start_ms=start_ms, end_ms=end_ms, offset_ms=offset_ms
+        )
+
+    def klines_table(
+        self,
+        now_ms: int,
+        interval: str,
+        *,
+        limit: int,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        offset_ms: int = 0,
+    ) -> KlineTable | None:
+        """As Tabled.klines_table; None once a trade was washed."""
+        return self._history.klines_table(
             now_ms, interval, limit=limit, start_ms=start_ms, end_ms=end_ms, offset_ms=offset_ms
         )
 

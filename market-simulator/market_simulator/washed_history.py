@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from market_simulator.kline_table import KlineTable, Tabled
 from market_simulator.market import Kline, SymbolMarket, Trade, Window
 from market_simulator.washing import WashTrading
 
@@ -159,6 +160,24 @@ class WashedHistory:
         )
         self._look(now_ms)
         return [self._washed_bar(bar) for bar in klines] if self._washed else klines
+
+    def klines_table(
+        self,
+        now_ms: int,
+        interval: str,
+        *,
+        limit: int,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        offset_ms: int = 0,
+    ) -> KlineTable | None:
+        """As Tabled.klines_table; None once a trade was washed."""
+        self._look(now_ms)
+        if self._washed or not isinstance(self._market, Tabled):
+            return None
+        return self._market.klines_table(
+            now_ms, interval, limit=limit, start_ms=start_ms, end_ms=end_ms, offset_ms=offset_ms
+        )
 
     def kline_at(self, now_ms: int, interval: str, offset_ms: int = 0) -> Kline:
         """As SymbolMarket.kline_at."""

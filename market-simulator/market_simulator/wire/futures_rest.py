@@ -14,6 +14,7 @@ from market_simulator.wire import futures_payloads as payloads
 from market_simulator.wire.aggregates import recent_aggregates
 from market_simulator.wire.calls import Call, Endpoint, Markets, futures_listed
 from market_simulator.wire.futures_info import futures_info
+from market_simulator.wire.kline_rows import futures_bars
 from market_simulator.wire.numbers import fixed8, padded, padded_levels, percent3
 from market_simulator.wire.payloads import average_price
 from market_simulator.wire.tickers import DAY_MS
@@ -134,8 +135,8 @@ class FuturesRest:
         interval, limit, start, end = _bar_params(call)
 
         def work() -> Any:
-            bars = market.klines(self._markets.now_ms(), interval, limit=limit, start_ms=start, end_ms=end)
-            return [] if empty else [_bar(market.contract, bar) for bar in bars]
+            asked = {"limit": limit, "start_ms": start, "end_ms": end}
+            return [] if empty else futures_bars(market, self._markets.now_ms(), interval, asked)
 
         return work
 
@@ -204,16 +205,6 @@ def _bar_params(call: Call) -> tuple[str, int, int | None, int | None]:
         raise errors.bad_interval()
     call.weight = 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
     return interval, limit, start, end
-
-
-def _bar(contract: FuturesInfo, bar: Kline) -> list[Any]:
-    price, quantity = _places(contract)
-    return [
-        bar.open_ms, padded(bar.open, price), padded(bar.high, price), padded(bar.low, price),
-        padded(bar.close, price), padded(bar.volume, quantity), bar.close_ms,
-        payloads.bar_quote(contract, bar.quote_volume), bar.trades, padded(bar.taker_buy_base, quantity),
-        payloads.bar_quote(contract, bar.taker_buy_quote), "0",
-    ]  # fmt: skip
 
 
 def _price_bar(bar: Kline) -> list[Any]:

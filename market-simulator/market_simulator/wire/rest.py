@@ -15,9 +15,10 @@ from market_simulator.wire.exchange_info import exchange_info
 from market_simulator.wire.figures_calls import FiguresCalls
 from market_simulator.wire.futures_info import futures_info
 from market_simulator.wire.futures_rest import FuturesRest
+from market_simulator.wire.kline_rows import spot_bars
 from market_simulator.wire.numbers import fixed8, quote8
 from market_simulator.wire.params import Params
-from market_simulator.wire.payloads import average_price, best_levels, close_time
+from market_simulator.wire.payloads import average_price, best_levels
 from market_simulator.wire.rest_rules import RestRules
 from market_simulator.wire.ticker_calls import TickerCalls
 
@@ -164,17 +165,8 @@ class Rest:
         market, scale = listed(self._markets, symbol), call.scale
 
         def work() -> Any:
-            bars = market.klines(
-                self._markets.now_ms(), interval, limit=limit, start_ms=start, end_ms=end, offset_ms=offset
-            )
-            return [
-                [
-                    bar.open_ms * scale, fixed8(bar.open), fixed8(bar.high), fixed8(bar.low), fixed8(bar.close),
-                    fixed8(bar.volume), close_time(bar.close_ms, scale), quote8(bar.quote_volume), bar.trades,
-                    fixed8(bar.taker_buy_base), quote8(bar.taker_buy_quote), "0",
-                ]
-                for bar in bars
-            ]  # fmt: skip
+            asked = {"limit": limit, "start_ms": start, "end_ms": end, "offset_ms": offset}
+            return spot_bars(market, self._markets.now_ms(), interval, asked, scale)
 
         return work
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,7 +56,8 @@ def ask(rest: Rest, name: str) -> tuple[Any, int]:
     spent: list[int] = []
     path, _, query = name.partition("?")
     path = path if path.startswith("/") else f"/fapi/v1/{path}"
-    return rest.answer(path, query, None, spent.append), sum(spent)
+    answer = rest.answer(path, query, None, spent.append)
+    return orjson.loads(orjson.dumps(answer)), sum(spent)
 
 
 DAY = (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +55,8 @@ def ask(rest: Rest, name: str, unit: str | None = None) -> tuple[Any, int]:
     """The answer and its weight."""
     spent: list[int] = []
     path, _, query = name.partition("?")
-    return rest.answer(f"/api/v3/{path}", query, unit, spent.append), sum(spent)
+    answer = rest.answer(f"/api/v3/{path}", query, unit, spent.append)
+    return orjson.loads(orjson.dumps(answer)), sum(spent)
 
 
 def code_of(rest: Rest, name: str, unit: str | None = None) -> int:
