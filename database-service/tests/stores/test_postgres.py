@@ -64,13 +64,19 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
         postgres_url(url)
 
 
-def test_history_walks_the_index_of_the_symbol(migrated_postgres: str) -> None:
+def test_history_walks_the_index_of_the_symbol(migrated_postgres: str, signal: Callable[..., Any]) -> None:
+    store = postgres_store(migrated_postgres, FakeClock())
+    assert store.prepare()
+    symbols = ["BTCUSDT", *(f"OTHER{n}USDT" for n in range(49))]  # enough rows that the planner has a reason to choose
+    store.append([signal(symbol=symbols[n % 50], signal_id=f"s{n}") for n in range(2_000)], NOON)
+    store.close()
     engine = postgres_engine(migrated_postgres)
     query = (
         "EXPLAIN SELECT document FROM signals WHERE symbol = 'BTCUSDT' AND (timestamp, id) < (now(), 5) "
         "ORDER BY timestamp DESC, id DESC LIMIT 100"
     )
     with engine.connect() as link:
+        link.exec_driver_sql("ANALYZE signals")
         link.exec_driver_sql("SET enable_seqscan = off")
         link.exec_driver_sql("SET enable_bitmapscan = off")
         plan = " ".join(link.exec_driver_sql(query).scalars())
