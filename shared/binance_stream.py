@@ -28,6 +28,7 @@ WAKE_S = 0.1  # how long a wish, or stop(), waits for a silent connection
 # Full jitter: before try n a random wait of up to BACKOFF_S * 2**n. The exchange allows one connection a second, and
 # who waits for prices shouldn't wait on after it is back.
 BACKOFF_S, MAX_BACKOFF_S = 0.5, 5.0
+NEVER = float("inf")
 NOT_YET, STOPPED = "not started", "stopped"  # reasons of being away that are no fault
 STEADY_S = 5.0  # a connection that held this long starts the backoff anew
 READ_BYTES = 262_144
@@ -89,6 +90,7 @@ class BinanceStream:
         self._stopping = threading.Event()
         self._renew = threading.Event()
         self._thread: threading.Thread | None = None
+        self._opened_at = NEVER  # when the present connection was reached
         self.counts = StreamCounts()
         self.connected = False
         self.reason = NOT_YET
@@ -131,7 +133,7 @@ class BinanceStream:
         failures = 0
         while not self._stopping.is_set():
             self._renew.clear()
-            opened_at, planned = self._clock.monotonic(), False
+            self._opened_at, planned = NEVER, False
             try:
                 self._serve_one_connection()
             except _Lost as lost:
@@ -140,7 +142,7 @@ class BinanceStream:
             except Exception as error:  # whatever it is, the stream must go on
                 log.exception("the stream failed")
                 self._set_state(False, f"failed: {type(error).__name__}")
-            held = self._clock.monotonic() - opened_at >= STEADY_S
+            held = self._clock.monotonic() - self._opened_at >= STEADY_S
             failures = 0 if held else failures + 1
             # A server that announces its end to each newcomer must not be stormed: at once is only the first try.
             if not (planned and failures <= 1):
@@ -158,6 +160,7 @@ class BinanceStream:
             with self._lock:
                 self._subscriptions.restart(self._clock.monotonic())
             self.counts.connects += 1
+            self._opened_at = self._clock.monotonic()
             self._set_state(True, "connected")
             while not self._stopping.is_set():
                 self._turn(connection)

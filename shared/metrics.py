@@ -44,6 +44,7 @@ class MetricsCollector:
         self.enabled = enabled and prometheus_client is not None
         self._registry = registry
         self._help: dict[str, str] = {}
+        self._known: dict[tuple[str, ...], Any] = {}  # series by kind, name and labels; at most as many as there are
 
     def describe(self, name: str, text: str) -> None:
         """The sentence that stands beside the metric when scraped; to be called before its first use."""
@@ -65,6 +66,9 @@ class MetricsCollector:
             self._series("Histogram", name, labels).observe(value)
 
     def _series(self, kind: str, name: str, labels: dict[str, str]) -> Any:
+        asked = (kind, name, *labels, *labels.values())
+        if asked in self._known:
+            return self._known[asked]
         registry = self._registry or prometheus_client.REGISTRY
         metric = _metrics.get(registry, {}).get(name) or self._make(kind, name, labels, registry)
         if type(metric).__name__ != kind:
@@ -75,8 +79,9 @@ class MetricsCollector:
             raise ValueError(f"metric {name} has the labels {metric._labelnames}, not {tuple(sorted(labels))}")
         values = tuple(str(labels[label]) for label in metric._labelnames)
         if values not in metric._metrics and len(metric._metrics) >= MAX_SERIES:
-            values = ("other",) * len(values)
-        return metric.labels(*values)
+            return metric.labels(*("other",) * len(values))
+        series = self._known[asked] = metric.labels(*values)
+        return series
 
     def _make(self, kind: str, name: str, labels: dict[str, str], registry: Any) -> Any:
         with _lock:

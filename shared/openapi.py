@@ -18,7 +18,8 @@ class RouteSpec:
 
     `other_types` are the content types that it answers in on request. With `max_rows` the body is a list of so many
     `body`s at most (`shared.web.rows`); the handler then gets `Rows`. A `hot` call also goes by the lane
-    (`shared.web.lane`); its function must need no Flask and return a dict.
+    (`shared.web.lane`); its function must need no Flask and return a dict. A `quiet` one is asked for every second by a
+    page or a machine: its successes leave no log line.
     """
 
     method: str
@@ -32,6 +33,7 @@ class RouteSpec:
     max_body: int = 1_000_000
     max_rows: int | None = None
     hot: bool = False
+    quiet: bool = False
     content_type: str = "application/json"
     other_types: tuple[str, ...] = ()
     errors: tuple[int, ...] = field(default=())

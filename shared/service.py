@@ -70,6 +70,8 @@ class Service:
 
         def register(handler: Handler) -> Handler:
             self.routes.append(spec)
+            if spec.quiet:
+                self.recorder.quiet.add(path)
             if spec.hot:
                 self.hot_routes.append((spec, handler))
             self.app.add_url_rule(path, f"{method} {path}", self._wrap(spec, handler), methods=[method])

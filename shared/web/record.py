@@ -15,6 +15,7 @@ class Recorder:
 
     def __init__(self, service: str, settings: Settings, log: FleetLogger, metrics: MetricsCollector):
         self._service, self._access_log, self._log, self._metrics = service, settings.ACCESS_LOG, log, metrics
+        self.quiet: set[str] = set()  # route templates whose successes leave no log line
         metrics.describe("http_requests_total", "Requests answered, by route template and status")
         metrics.describe("http_errors_total", "Requests answered with a status of 400 and above")
         metrics.describe("http_request_duration_seconds", "Time from a request's arrival to its answer")
@@ -27,7 +28,8 @@ class Recorder:
         self._metrics.observe("http_request_duration_seconds", seconds, **labels)
         if status >= 400:
             self._metrics.increment_counter("http_errors_total", 1, status=str(status), **labels)
-        if self._access_log and not path.startswith(QUIET):
+        quiet = path.startswith(QUIET) or (status < 400 and route in self.quiet)
+        if self._access_log and not quiet:
             self._log.info("%s %s %d %.1f ms", method[:16], path[:200], status, seconds * 1000)
 
     def bug(self, method: str, path: str, error: Exception) -> FleetError:
