@@ -62,5 +62,5 @@ class Keeper:
             if away.message != self._said:  # once per reason, not twice a second
                 self._log.warning("%s", away.message)
             self._said = away.message
-        except Exception:  # whatever it is, the next look may find it mended
+        except Exception:  # noqa: BLE001  # whatever it is, the next look may find it mended
             self._log.exception("the database could not be prepared; looking again")
