@@ -39,7 +39,7 @@ def add_session_routes(service: Service, sessions: Sessions, replays: Callable[[
     def open_session(body: SessionBody) -> dict[str, Any]:
         return {"data": sessions.open(body.plan())}
 
-    @service.route("GET", "/sim/sessions", summary="The open sessions", answer=ListAnswer)
+    @service.route("GET", "/sim/sessions", summary="The open sessions", answer=ListAnswer, quiet=True)
     def list_sessions() -> dict[str, Any]:
         return {"data": sessions.documents()}
 

@@ -64,7 +64,8 @@ def _add(service: Service, find: Callable[[str], Venue], base: str, whose: str) 
         return {"data": find(session_id).director.end(scenario_id)}
 
     @service.route(
-        "GET", f"{base}/sim/status", summary=f"Ground truth{whose}: the market, and every lie told", answer=DataAnswer
-    )
+        "GET", f"{base}/sim/status", summary=f"Ground truth{whose}: the market, and every lie told",
+        answer=DataAnswer, quiet=True,
+    )  # fmt: skip
     def sim_status(session_id: str = "") -> dict[str, Any]:
         return {"data": find(session_id).status()}
