@@ -72,7 +72,6 @@ def _answer(venue: Venue) -> Response:
     status = venue.faults.outage_status
     if status is not None:
         return _respond(internal().document(), status)
-    path = below_session(request.path)
     verdict = venue.faults.rest.judge(path, venue.clock.real_s())
     if verdict.delay_s:
         gevent.sleep(verdict.delay_s)
@@ -83,7 +82,7 @@ def _answer(venue: Venue) -> Response:
             spend(1)
             raise unsupported(405)
         query = request.query_string.decode("utf-8", "replace")
-        document = venue.rest.answer(path, query, request.headers.get("X-MBX-TIME-UNIT"), spend)
+        document = venue.rest.answer(path, query, request.environ.get("HTTP_X_MBX_TIME_UNIT"), spend)
         response = _respond(document, 200)
     except ExchangeError as error:
         response = _respond(error.document(), error.status)

@@ -1,10 +1,12 @@
 """Scaled integers to the exchange's decimal strings: exact, padded to eight decimals or to the tick."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from market_simulator.market import UNIT, Level
 
 
+@lru_cache(maxsize=16_384)  # books repeat themselves: 0.06 µs instead of 0.4, 400 times for a /depth of 100; 3 MB
 def fixed8(units: int) -> str:
     """`6183763000000` (units of 1e-8) → `61837.63000000`."""
     if units < 0:
