@@ -15,6 +15,11 @@ from market_simulator.tape import Tape
 from market_simulator.tape_reader import load_tape
 
 Make = Callable[[], FuturesMarket]
+Run = Callable[[Callable[[], None]], None]
+
+
+def _here(job: Callable[[], None]) -> None:
+    job()
 
 
 class FuturesMarkets(Mapping[str, FuturesMarket]):
@@ -36,7 +41,8 @@ class FuturesMarkets(Mapping[str, FuturesMarket]):
 
     def __getitem__(self, symbol: str) -> FuturesMarket:
         if symbol not in self._made:
-            self._made[symbol] = self._contracts[symbol][1]()
+            market = self._contracts[symbol][1]()
+            self._made.setdefault(symbol, market)  # whoever asked meanwhile made one, too: all must have the same
         return self._made[symbol]
 
     def __contains__(self, symbol: object) -> bool:
@@ -52,16 +58,21 @@ class FuturesMarkets(Mapping[str, FuturesMarket]):
 class FuturesListing:
     """Makes the perpetuals of a venue. A tape is read when first needed, and all markets on it share it."""
 
-    def __init__(self, folder: Path, spot_tapes: Mapping[str, Tape]) -> None:
-        self._folder, self._spot_tapes = folder, spot_tapes
+    def __init__(self, folder: Path, spot_tapes: Mapping[str, Tape], read: Run = _here) -> None:
+        """`read` runs one reading at a time where it halts nobody; by default, here."""
+        self._folder, self._spot_tapes, self._run = folder, spot_tapes, read
         self._tapes: dict[str, Tape] = {}
 
     def tape(self, symbol: str) -> Tape:
         """One recorded contract's tape; reading it takes about a second, once."""
         if symbol not in self._tapes:
+            self._run(partial(self._read, symbol))
+        return self._tapes[symbol]
+
+    def _read(self, symbol: str) -> None:
+        if symbol not in self._tapes:
             path = self._folder / f"binance-usdm-{symbol.lower()}_20240808.txt.gz"
             self._tapes[symbol] = load_tape(path, beside=self._spot_tapes[symbol])
-        return self._tapes[symbol]
 
     def make(self, seed: int, spot: Mapping[str, SymbolMarket]) -> FuturesMarkets:
         """Fresh ones beside these spot markets, which must be of the same seed; none without a spot market."""

@@ -4,9 +4,9 @@ Prices and quantities are integers in units of 1e-8 (`UNIT`), exact; the wire fo
 milliseconds. A market is a pure function of (tape, seed, instant): asking twice gives the same answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 UNIT = 10**8
 Level = tuple[int, int]  # (price, quantity); quantity 0 deletes the level
@@ -174,4 +174,13 @@ class SymbolMarket(Protocol):
 
     def status(self, now_ms: int) -> dict[str, object]:
         """Ground truth for /sim/status: kind, and for recorded ones lap, next_seam_at (ms), seam_jump_pct, note."""
+        ...
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A market that can make ahead, in small steps, what its long bars consist of."""
+
+    def prepare(self, now_ms: int) -> Iterator[None]:
+        """A few milliseconds of work at each step; changes no answer."""
         ...

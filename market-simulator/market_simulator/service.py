@@ -11,7 +11,7 @@ import gevent
 from market_simulator.exchange_routes import add_exchange_routes
 from market_simulator.futures_markets import FuturesListing, FuturesMarkets
 from market_simulator.live import EPOCH_MS
-from market_simulator.market import SymbolMarket
+from market_simulator.market import Preparable, SymbolMarket
 from market_simulator.order_routes import add_order_routes
 from market_simulator.page_routes import add_page_routes
 from market_simulator.replay import ReplayMarket
@@ -40,6 +40,8 @@ from shared.offload import Offload
 from shared.service import Service, create_service
 
 TAPES = Path(__file__).parent.parent / "tape"
+PREPARED = 12  # markets whose long bars are made ahead, 1.4 MB each; the others' are made when first asked for
+PREPARE_PAUSE_S = 0.05  # after each 4 ms of work: a tenth of a core for the first minute
 ROUND_S = 1.0  # metrics are counted by the hub itself: its hot path calls no metrics library
 NOTE = "24h figures are of the loop"
 REPLAY_NOTE = "a replay: bars are recorded, trades and books between them are made"
@@ -63,11 +65,12 @@ def build(
         return {symbol: market for symbol, market in markets.items() if symbol in symbols}, FuturesMarkets({})
 
     listed = LISTED if markets is None else tuple(markets)
-    make = _maker() if markets is None else given
+    reader = Offload(threads=1)  # of tapes and recordings: a second's work must not halt the streams
+    make = _maker(reader) if markets is None else given
     seed, limited = settings.SIM_SEED, settings.SIM_LIMITS
     root = _venue(settings, clock, sim_clock, make(seed, listed, False), seed, limited)
 
-    replays, reader = ReplayFolder(settings.SIM_REPLAY_DIR), Offload(threads=1)
+    replays = ReplayFolder(settings.SIM_REPLAY_DIR)
 
     def private(plan: SessionPlan) -> Venue:
         seed = settings.SIM_SEED if plan.seed is None else plan.seed
@@ -102,9 +105,9 @@ def build(
     return service
 
 
-def _maker() -> Callable[[int, tuple[str, ...], bool], tuple[Markets, FuturesMarkets]]:
+def _maker(reader: Offload) -> Callable[[int, tuple[str, ...], bool], tuple[Markets, FuturesMarkets]]:
     spot_markets = SpotMarkets(TAPES)
-    listing = FuturesListing(TAPES, spot_markets.tapes)
+    listing = FuturesListing(TAPES, spot_markets.tapes, reader.call)
 
     def make(seed: int, symbols: tuple[str, ...], private: bool) -> tuple[Markets, FuturesMarkets]:
         staged = spot_markets.make(seed, symbols)
@@ -172,8 +175,15 @@ def _start(service: Service, root: Venue, sessions: Sessions, on_bug: Callable[[
             sessions.end_idle()
             gevent.sleep(ROUND_S)
 
+    def prepare() -> None:
+        markets = [market for market in root.markets.values() if isinstance(market, Preparable)]
+        for market in markets[:PREPARED]:
+            for _ in market.prepare(root.clock.now_ms()):
+                gevent.sleep(PREPARE_PAUSE_S)
+
     root.start(on_bug)
-    watch = gevent.spawn(each_second)
+    watch, preparing = gevent.spawn(each_second), gevent.spawn_later(ROUND_S, prepare)
+    service.on_drain(preparing.kill)
     service.on_stop(root.stop)
     service.on_stop(sessions.end_all)
     service.on_stop(watch.kill)

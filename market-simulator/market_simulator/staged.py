@@ -6,7 +6,7 @@ the depth update that covers it shows too.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from market_simulator.market import (
     Event,
     Kline,
     Level,
+    Preparable,
     Repricing,
     SymbolInfo,
     SymbolMarket,
@@ -270,6 +271,11 @@ class StagedMarket:
     def window(self, now_ms: int, length_ms: int) -> Window:
         """As SymbolMarket.window."""
         return self._history.window(now_ms, length_ms)
+
+    def prepare(self, now_ms: int) -> Iterator[None]:
+        """As Preparable.prepare; nothing where the market within needs none."""
+        if isinstance(self._market, Preparable):
+            yield from self._market.prepare(now_ms)
 
     def status(self, now_ms: int) -> dict[str, object]:
         """As SymbolMarket.status."""

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from market_simulator.staged_futures import StagedFutures
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape import Tape
 from market_simulator.tape_reader import load_tape
+from shared.offload import Offload
 
 TAPES = Path(__file__).parent.parent / "tape"
 NOW_MS = 1_786_200_123_456
@@ -341,3 +343,15 @@ def test_a_perpetual_on_stage_keeps_its_chain_of_updates_and_its_figures(symbol:
     assert book.best() == (market.best().bid, market.best().ask)
     assert market.figures.mark_price(NOW_MS) == kept()[1][symbol].figures.mark_price(NOW_MS)
     assert info.symbol == symbol
+
+
+def test_who_asks_at_once_for_a_contract_nobody_has_read_yet_gets_the_same_market() -> None:
+    reader = Offload(threads=1)
+    fresh = FuturesListing(TAPES, {one.symbol: spot_tape_of(one.symbol) for one in RECORDED}, reader.call)
+    markets = fresh.make(1, spot_markets())
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(lambda: markets["BTCUSDT"]) for _ in range(4)]
+        tapes = [pool.submit(fresh.tape, "BTCUSDT") for _ in range(4)]
+    assert len({id(one.result()) for one in asked}) == 1
+    assert len({id(one.result()) for one in tapes}) == 1
+    reader.close()

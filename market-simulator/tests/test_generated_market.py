@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,10 @@ from market_simulator.generated import GeneratedMarket
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import UNIT, BookTicker, DepthUpdate, Event, Trade
 from market_simulator.random_bits import key, word
-from market_simulator.symbols import GENERATED
+from market_simulator.recorded import RecordedMarket
+from market_simulator.staged import StagedMarket
+from market_simulator.symbols import GENERATED, RECORDED
+from market_simulator.tape_reader import load_tape
 
 AT_MS = 1_786_200_000_000
 DAY_MS = 86_400_000
@@ -138,3 +142,12 @@ def test_a_market_far_ahead_still_answers() -> None:
     market.advance(at_ms)
     assert market.best().bid[0] < market.best().ask[0]
     assert market.window(at_ms, DAY_MS).count > 100_000
+
+
+def test_a_market_on_stage_is_prepared_if_it_is_generated() -> None:
+    staged = StagedMarket(market_of("SOLUSDT"))
+    first = next(staged.prepare(AT_MS), "nothing")
+    assert first is None, "a step of work"
+    tape = load_tape(Path(__file__).parent.parent / "tape" / "binance-spot-btcusdt_20240808.txt.gz")
+    recorded = RecordedMarket(RECORDED[0], tape)
+    assert list(StagedMarket(recorded).prepare(AT_MS)) == []

@@ -127,7 +127,8 @@ class Hub:
     def _feed(self, symbol: str) -> Feed:
         feed = self._feeds.get(symbol)
         if feed is None:
-            feed = self._feeds[symbol] = Feed(self._markets[symbol], self.dialect.native_depth_ms)
+            market = self._markets[symbol]  # while a tape is read, another greenlet may ask for the same
+            feed = self._feeds.setdefault(symbol, Feed(market, self.dialect.native_depth_ms))
         return feed
 
     # Who listens
