@@ -28,6 +28,7 @@ class RecordedMarket(LiveMarket):
         self._update_id = 0
         self._updated = 0, 0  # the last update's T and E
         self._shift = 0
+        self._view: BookView | None = None  # of this book until the next update: thousands of levels take 150 µs
 
     def _position_at(self, at_ms: int) -> int:
         lap, offset = divmod(at_ms - EPOCH_MS, self._tape.lap_ms)
@@ -39,7 +40,7 @@ class RecordedMarket(LiveMarket):
         return self._history.shift_at(start_ms + self._tape.segment_ms[segment])
 
     def _place(self, at_ms: int) -> None:
-        tape = self._tape
+        tape, self._view = self._tape, None
         self._position = self._position_at(at_ms)
         lap, index = divmod(self._position - 1, len(tape.events))
         while tape.events.kinds[index] != DEPTH:
@@ -76,6 +77,7 @@ class RecordedMarket(LiveMarket):
 
     def _update(self, lap: int, number: int, shift: int) -> DepthUpdate:
         update, ids = self._tape.depth[number], lap * self._tape.id_span
+        self._view = None
         if shift == self._shift:
             self._book.apply(update.bids, update.asks)
             bids, asks = tuple(moved(update.bids, shift)), tuple(moved(update.asks, shift))
@@ -94,8 +96,11 @@ class RecordedMarket(LiveMarket):
 
     def book(self) -> BookView:
         """As SymbolMarket.book."""
-        bids, asks = self._book.bids.descending(), self._book.asks.ascending()
-        return BookView(self._update_id, moved(bids, self._shift), moved(asks, self._shift), *self._updated)
+        if self._view is None:
+            bids, asks = self._book.bids.descending(), self._book.asks.ascending()
+            bids, asks = moved(bids, self._shift), moved(asks, self._shift)
+            self._view = BookView(self._update_id, bids, asks, *self._updated)
+        return self._view
 
     def best(self) -> BookTicker:
         """As SymbolMarket.best."""
