@@ -12,7 +12,11 @@ from pathlib import Path
 
 from tools.steps import ROOT, Failed, step
 
-OPTIONS = ("--universal", "--generate-hashes", "--no-header", "--no-annotate", "--upgrade", "--python-version", "3.11")
+# Extras stay: pip takes `coverage==1` for no pin of `coverage[toml]` as soon as the index has a newer coverage.
+OPTIONS = (
+    "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-strip-extras", "--upgrade",
+    "--python-version", "3.11",
+)  # fmt: skip
 
 
 def main() -> None:
