@@ -37,7 +37,8 @@ class PlainSignal(Struct, forbid_unknown_fields=True):
     stop_loss: Price | None = None
     take_profit: Price | None = None
     leverage: Annotated[float, Meta(gt=0, le=1000)] | None = None
-    indicators: Raw = NULL  # left to the parser of all other bodies: whole numbers past 64 bits differ
+    # Left to the parser of all other bodies, since whole numbers past 64 bits differ; a Raw before `_normal`.
+    indicators: Raw = NULL
     metadata: Raw = NULL
     signal_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9:._~-]{1,128}\Z")] | None = None
 
