@@ -1,5 +1,6 @@
 """What several tests of database-service use: values to store, and every store there is."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -83,15 +84,52 @@ def open_sqlite(tmp_path: Path, migrated_sqlite: bytes) -> Callable[[], Store]:
     return lambda: _prepared(sqlite_store(path, FakeClock()))
 
 
+@pytest.fixture(scope="session")
+def migrated_timescale() -> Iterator[str]:
+    """TIMESCALE_DSN at the newest migration. Its database must be empty at first, and is so again at the end."""
+    url = os.environ.get("TIMESCALE_DSN")
+    if not url:
+        pytest.skip("TIMESCALE_DSN is not set: this test needs an empty database with the extension timescaledb")
+    engine = postgres_engine(url)
+    with engine.connect() as link:
+        there = sa.inspect(link).get_table_names()
+    engine.dispose()
+    if there:
+        pytest.fail(f"TIMESCALE_DSN's database is not empty, it holds {', '.join(there)}")
+    migrate(url)
+    yield url
+    drop_everything(url)
+
+
+def drop_everything(url: str) -> None:
+    """Take away what migrations made."""
+    engine = postgres_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as link:
+        link.exec_driver_sql("DROP MATERIALIZED VIEW IF EXISTS performance_daily")
+        for name in sa.inspect(link).get_table_names():
+            link.exec_driver_sql(f"DROP TABLE {name}")
+    engine.dispose()
+
+
 @pytest.fixture
 def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
     """Opens the same PostgreSQL database each time it is called; empty at first."""
-    engine = postgres_engine(migrated_postgres)
+    return _opener(migrated_postgres)
+
+
+@pytest.fixture
+def open_timescale(migrated_timescale: str) -> Callable[[], Store]:
+    """Opens the same TimescaleDB database each time it is called; empty at first."""
+    return _opener(migrated_timescale)
+
+
+def _opener(url: str) -> Callable[[], Store]:
+    engine = postgres_engine(url)
     with engine.begin() as link:
         names = ", ".join(table.name for table in metadata.sorted_tables)
         link.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
     engine.dispose()
-    return lambda: _prepared(postgres_store(migrated_postgres, FakeClock()))
+    return lambda: _prepared(postgres_store(url, FakeClock()))
 
 
 @pytest.fixture
@@ -116,6 +154,8 @@ MARKED = [
     pytest.param("sqlite", marks=pytest.mark.database),
     pytest.param("postgres", marks=pytest.mark.database),
 ]
+if os.environ.get("TIMESCALE_DSN"):  # without it, test_timescale.py says what was skipped
+    MARKED.append(pytest.param("timescale", marks=pytest.mark.database))
 
 
 @pytest.fixture

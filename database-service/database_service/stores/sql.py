@@ -175,6 +175,7 @@ class SqlStore:
         if after is not None:
             here = sa.tuple_(signals.c.timestamp, signals.c.id)
             query = query.where(here < sa.tuple_(sa.literal(after.timestamp, Moment), sa.literal(after.number, Number)))
+            query = query.where(signals.c.timestamp <= after.timestamp)  # TimescaleDB leaves out the newer chunks by it
         with self._reading() as link:
             return link.execute(query).all()  # at once: row by row takes twice as long
 
