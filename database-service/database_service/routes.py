@@ -148,10 +148,12 @@ def new_signal(body: bodies.SaveBody | PlainSignal, now: datetime) -> NewSignal:
     moment = body.timestamp
     if moment is not None:
         _in_range("timestamp", moment, now)
-    objects: Any = (body.indicators, body.metadata)  # a PlainSignal's are values by now
+    indicators: Any = body.indicators  # a PlainSignal's is a value by now
+    metadata: Any = body.metadata
     return NewSignal(
         body.symbol, body.signal_type, body.confidence, body.price, moment or now, moment is not None, body.strategy,
-        body.bot_id, body.timeframe, body.stop_loss, body.take_profit, body.leverage, *objects, body.signal_id,
+        body.bot_id, body.timeframe, body.stop_loss, body.take_profit, body.leverage, indicators, metadata,
+        body.signal_id,
     )  # fmt: skip
 
 

@@ -98,11 +98,11 @@ class SqlStore:
 
     def _append(self, link: sa.Connection, submissions: Sequence[Submission], now: datetime) -> Admission:
         keys = {s.key.name for s in submissions if s.key is not None}
-        kept, taken = self._statements.look_up(link, keys, names_asked(submissions))
-        if taken:
-            taken |= self._neighbours(link, submissions, taken)
-        admission = Admission(kept, taken).add_all(submissions)
-        self._write(link, admission.signals, list(admission.answers.items()), now)
+        names = names_asked(submissions)
+        known = self._statements.look_up(link, keys, names)
+        taken = known.taken and known.taken | self._neighbours(link, submissions, known.taken)
+        admission = Admission(known.kept, taken).add_all(submissions, names)
+        self._write(link, known.head, admission.signals, list(admission.answers.items()), now)
         return admission
 
     def _neighbours(
@@ -119,12 +119,13 @@ class SqlStore:
     def _write(
         self,
         link: sa.Connection,
+        head: Head | None,
         new: Sequence[StoredSignal],
         answers: Sequence[tuple[KeyName, KeptAnswer]],
         now: datetime,
     ) -> None:
         """Write, and now and then forget the keys that are too old to matter."""
-        self._statements.write(link, new, answers, now)
+        self._statements.write(link, head, new, answers, now)
         if answers and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
             link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
             self._purged_at = now
@@ -141,7 +142,7 @@ class SqlStore:
         admission = self._append(link, batch.submissions(), now)
         answer = batch.conclude(admission.verdicts)
         if batch.key is not None:
-            self._write(link, (), [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
+            self._write(link, None, (), [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
         return answer, len(admission.signals)
 
     def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
@@ -201,7 +202,7 @@ class SqlStore:
             verdicts.append(Verdict("stored", trade.performance_id))
         if rows:
             link.execute(sa.insert(performance), rows)
-        self._write(link, (), list(new.items()), now)
+        self._write(link, None, (), list(new.items()), now)
         return verdicts
 
     def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:

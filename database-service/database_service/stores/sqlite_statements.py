@@ -7,7 +7,6 @@ it asks for.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -46,28 +45,30 @@ class SqliteStatements:
 
     def look_up(self, link: sa.Connection, keys: Collection[KeyName], names: Collection[str]) -> Known:
         """See `Statements.look_up`."""
-        execute = _driver(link).execute
+        execute = link.exec_driver_sql
         kept: dict[KeyName, KeptAnswer] = {}
         taken: dict[str, str] = {}
         if keys:
-            for route, key, body_hash, answer in execute(KEYS, (orjson.dumps([tuple(key) for key in keys]).decode(),)):
+            asked = orjson.dumps([tuple(key) for key in keys]).decode()
+            for route, key, body_hash, answer in execute(KEYS, (asked,)).all():
                 kept[KeyName(route, key)] = KeptAnswer(body_hash, answer)
         if names:
-            taken = dict(execute(NAMES, (orjson.dumps(list(names)).decode(),)).fetchall())
-        return Known(kept, taken)
+            taken = {row[0]: row[1] for row in execute(NAMES, (orjson.dumps(list(names)).decode(),)).all()}
+        found = execute(HEAD).one_or_none()
+        return Known(kept, taken, Head(*found) if found else None)
 
     def write(
         self,
         link: sa.Connection,
+        head: Head | None,
         new: Sequence[StoredSignal],
         answers: Sequence[tuple[KeyName, KeptAnswer]],
         now: datetime,
     ) -> None:
         """See `Statements.write`."""
-        driver = _driver(link)
+        execute = link.exec_driver_sql  # with a list of rows it is the driver's `executemany`
         if new:
-            found = driver.execute(HEAD).fetchone()
-            sequence, last_hash = Head(*found) if found else START
+            sequence, last_hash = head or START
             rows, names = [], []
             for s in new:
                 sequence += 1
@@ -78,14 +79,10 @@ class SqliteStatements:
                     s.compliant, s.document, last_hash,
                 ))  # fmt: skip
                 names.append((s.signal_id, micros, sequence))
-            driver.executemany(ADD_NAME, names)
-            driver.executemany(ADD_SIGNAL, rows)
-            driver.execute(MOVE_HEAD, (sequence, last_hash))
+            execute(ADD_NAME, names)
+            execute(ADD_SIGNAL, rows)
+            execute(MOVE_HEAD, (sequence, last_hash))
         if answers:
             micros = (now - EPOCH) // MICROSECOND
-            driver.executemany(ADD_KEY, [(n.route, n.text, a.body_hash, a.answer, micros) for n, a in answers])
+            execute(ADD_KEY, [(n.route, n.text, a.body_hash, a.answer, micros) for n, a in answers])
 
-
-def _driver(link: sa.Connection) -> Any:
-    """The sqlite3 connection below."""
-    return link.connection.driver_connection

@@ -23,10 +23,11 @@ V = TypeVar("V")
 
 
 class Known(NamedTuple):
-    """What the database has of what was asked: answers by key, signals' JSON texts by id."""
+    """What the database has of what was asked: answers by key, signals' JSON texts by id; the newest link, if any."""
 
     kept: dict[KeyName, KeptAnswer]
     taken: dict[str, str]
+    head: Head | None
 
 
 class Statements(Protocol):
@@ -39,11 +40,12 @@ class Statements(Protocol):
     def write(
         self,
         link: sa.Connection,
+        head: Head | None,
         new: Sequence[StoredSignal],
         answers: Sequence[tuple[KeyName, KeptAnswer]],
         now: datetime,
     ) -> None:
-        """Store new signals, their names and their links of the audit chain, and new keys."""
+        """Store new signals, their names and their links of the audit chain after `head`, and new keys."""
         ...
 
 
@@ -61,18 +63,18 @@ class PlainStatements:
                 kept[KeyName(row.route, row.key)] = KeptAnswer(row.body_hash, row.answer)
         for some_names in chunks(names):
             taken |= documents(link, signal_names.c.signal_id.in_(some_names))
-        return Known(kept, taken)
+        return Known(kept, taken, read_head(link))
 
     def write(
         self,
         link: sa.Connection,
+        head: Head | None,
         new: Sequence[StoredSignal],
         answers: Sequence[tuple[KeyName, KeptAnswer]],
         now: datetime,
     ) -> None:
         """See `Statements.write`."""
         if new:
-            head = read_head(link)
             places = list(islice(accumulate((s.document for s in new), extend, initial=head or START), 1, None))
             rows = [structs.asdict(s) | {"id": at.sequence, "hash": at.hash} for s, at in zip(new, places, strict=True)]
             names = [{name: row[name] for name in ("signal_id", "timestamp", "id")} for row in rows]
