@@ -26,6 +26,8 @@ from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
 from shared.redis_cache import RedisCache
 from shared.testing.fakes import FakeClock
+from shared.testing.servers import ServerMissing
+from shared.testing.timescale import TimescaleServer
 
 from .client import Client, running, settings_for
 
@@ -88,10 +90,21 @@ def open_sqlite(tmp_path: Path, migrated_sqlite: bytes) -> Callable[[], Store]:
 
 @pytest.fixture(scope="session")
 def migrated_timescale() -> Iterator[str]:
-    """TIMESCALE_DSN at the newest migration. Its database must be empty at first, and is so again at the end."""
-    url = os.environ.get("TIMESCALE_DSN")
-    if not url:
-        pytest.skip("TIMESCALE_DSN is not set: this test needs an empty database with the extension timescaledb")
+    """A TimescaleDB database at the newest migration: TIMESCALE_DSN, else one of the tests' own if it is installed."""
+    if url := os.environ.get("TIMESCALE_DSN"):
+        yield from _borrowed(url)
+        return
+    try:
+        server = TimescaleServer()
+    except ServerMissing as missing:
+        pytest.skip(f"{missing}, and TIMESCALE_DSN names no empty database with the extension timescaledb")
+    with server:
+        migrate(server.url)
+        yield server.url
+
+
+def _borrowed(url: str) -> Iterator[str]:
+    """The database must be empty at first, and is so again at the end."""
     engine = postgres_engine(url)
     with engine.connect() as link:
         there = sa.inspect(link).get_table_names()
@@ -170,7 +183,7 @@ MARKED = [
     pytest.param("plain", marks=pytest.mark.database),
     pytest.param("postgres", marks=pytest.mark.database),
 ]
-if os.environ.get("TIMESCALE_DSN"):  # without it, test_timescale.py says what was skipped
+if os.environ.get("TIMESCALE_DSN"):  # the tests' own takes one connection at a time; test_timescale.py does with that
     MARKED.append(pytest.param("timescale", marks=pytest.mark.database))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from database_service import migrate as migrate_module
 from database_service.migrate import migrate
+from database_service.move import move
 from database_service.performance import TradeFilter
 from database_service.retention import Rule, sweep
 from database_service.signals import SignalFilter
@@ -28,6 +30,12 @@ def store(open_timescale: Callable[[], Any]) -> Iterator[Any]:
     opened = open_timescale()
     yield opened
     opened.close()
+
+
+def open_it(url: str) -> Any:
+    store = postgres_store(url, FakeClock())
+    assert store.prepare()
+    return store
 
 
 def run(store: Any, statement: str) -> Any:
@@ -80,18 +88,33 @@ def test_rows_that_are_there_move_into_chunks_and_none_is_lost(
     with monkeypatch.context() as plain:
         plain.setattr(migrate_module, "adopt", lambda _: None)
         migrate(migrated_timescale)
-    store = postgres_store(migrated_timescale, FakeClock())
-    assert store.prepare()
+    store = open_it(migrated_timescale)
     store.append(half_a_year(signal), NOON)
     store.track([trade(pnl="0.1"), trade(pnl="-0.3", closed_at=NOON - 90 * DAY)], NOON)
     before = documents(store)
     store.close()
     migrate(migrated_timescale)
-    store = postgres_store(migrated_timescale, FakeClock())
-    assert store.prepare()
+    store = open_it(migrated_timescale)
     assert chunks(store) > 5
     assert (documents(store), store.verify(1, 1000)[0].checked, store.counts()) == (before, 180, (180, 2))
     assert [str(line.pnl) for line in store.trades(TradeFilter())] == ["-0.3", "0.1"]
+    store.close()
+
+
+def test_moving_from_sqlite_fills_hypertables(
+    open_sqlite: Callable[[], Any], open_timescale: Callable[[], Any], migrated_timescale: str, tmp_path: Path,
+    signal: Make, trade: Make,
+) -> None:  # fmt: skip
+    filled = open_sqlite()
+    filled.append(half_a_year(signal), NOON)
+    filled.track([trade(pnl="0.10")], NOON)
+    every = documents(filled)
+    filled.close()
+    sums = move(tmp_path / "database.sqlite3", migrated_timescale)
+    assert (sums["signals"].rows, sums["signal_names"].rows, sums["performance"].rows) == (180, 180, 1)
+    store = open_it(migrated_timescale)
+    assert chunks(store) > 5
+    assert (documents(store), store.verify(1, 1000)[0].broken_at) == (every, None)
     store.close()
 
 
