@@ -1,7 +1,8 @@
 """The HTTP server under every service: gevent's pywsgi with the bounds that a server facing clients needs.
 
 pywsgi by itself waits for ever on a half-sent request, leaves Nagle on (40 ms on small answers), answers malformed
-requests in plain text, and drops what is in flight when it stops. This file mends these four and nothing else.
+requests in plain text, and drops what is in flight when it stops. This file mends these four, and bounds how many
+connections are open and how long an answer may wait to be read (connections.py).
 """
 
 import contextlib
@@ -23,9 +24,10 @@ import orjson
 from gevent import pywsgi
 from gevent.event import Event
 
-from shared.errors import FleetError, MalformedInput, TooLarge, error_document
+from shared.errors import FleetError, MalformedInput, TooLarge, Unavailable, error_document
 from shared.log_rotation import keep_bounded
-from shared.logger import FleetLogger
+from shared.web.answers import retry_after
+from shared.web.connections import MAX_LINGERING, Connections, PatientSocket, room_for_connections
 from shared.web.hosted import Hosted
 from shared.web.lane import HotRequest, Lane
 from shared.web.websocket import WebSocketGate
@@ -46,7 +48,30 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(sock, address, server, rfile)
 
+    def handle(self) -> None:
+        link, connections = self.socket, self.server.connections
+        if not connections.enter(link):
+            self._turn_away()
+            return
+        try:
+            super().handle()
+        finally:
+            connections.leave(link)
+
+    def _turn_away(self) -> None:
+        """Say why, and let the first of them read it; a flood of them may not hold what the bound is to keep free."""
+        connections = self.server.connections
+        connections.lingering += 1
+        try:
+            if connections.lingering <= MAX_LINGERING:
+                self._refuse(Unavailable("too many connections are open and busy"))
+        finally:
+            connections.lingering -= 1
+            self.rfile.close()  # it holds the socket, too
+            self.socket.close()
+
     def handle_one_request(self) -> Any:
+        self.server.connections.wait(self.socket)
         result = self._within_bounds()
         if isinstance(result, tuple):  # pywsgi's own refusal: (status, ready bytes), in plain text
             self._refuse(MalformedInput("this is not a valid HTTP request"))
@@ -61,6 +86,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
             return None
         if not seen:
             return None
+        self.server.connections.begin(self.socket)
         if self.server.lane and not self.server.draining and (hot := self.server.lane.recognise(seen)) is not None:
             return self._answer_hot(hot)
         self.deadline = gevent.Timeout.start_new(REQUEST_S)
@@ -126,6 +152,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         self.deadline.close()
         if upgrade:
             self.close_connection = True  # what follows on this socket is no HTTP
+            self.server.connections.leave(self.socket)  # it counts among the WebSockets
             super().handle_one_response()
             return
         self.server.in_flight += 1
@@ -177,11 +204,21 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
 
     handler_class = Handler
 
-    def __init__(self, listener: Any, application: Any, logger: FleetLogger, lane: Lane | None = None):
-        super().__init__(listener, application, log=None, error_log=logger)
-        self.logger, self.lane = logger, lane
+    def __init__(self, listener: Any, application: Any, service: Hosted, max_connections: int):
+        super().__init__(listener, application, log=None, error_log=service.logger)
+        self.logger = service.logger
+        self.lane = Lane(service) if service.settings.HOT_LANE and service.hot_routes else None
+        self.connections = Connections(max_connections, service.logger)
         self.in_flight = 0
         self.draining = False
+
+    def do_read(self) -> Any:
+        """A new connection, its writing bounded. As StreamServer's own, but for the class."""
+        try:
+            number, address = self.socket._accept()
+        except BlockingIOError:
+            return None
+        return PatientSocket(self.socket.family, self.socket.type, self.socket.proto, fileno=number), address
 
 
 def serve(service: Hosted) -> None:
@@ -192,17 +229,17 @@ def serve(service: Hosted) -> None:
         gevent.signal_handler(number, stop.set)
     _die_with_parent(bool(settings.UNDER_PM2))
     listener = _listen(settings.SERVICE_HOST, settings.SERVICE_PORT)
+    room = room_for_connections() // 2  # half for HTTP, half for WebSockets
     application = WebSocketGate(
         service.app,
         service.websocket_routes,
         origin_allowed=service.gate.allows_origin,
         host_allowed=service.gate.allows_host,
         pass_prefixes=tuple(service.foreign_websockets),
-        max_connections=service.max_websockets,
+        max_connections=min(service.max_websockets, room),
     )
     service.on_drain(application.close_all)
-    lane = Lane(service) if settings.HOT_LANE and service.hot_routes else None
-    server = Server(listener, application, log, lane)
+    server = Server(listener, application, service, min(settings.MAX_CONNECTIONS, room))
     server.start()
     service.start()
     url = f"http://{settings.SERVICE_HOST}:{settings.SERVICE_PORT}"
@@ -266,5 +303,6 @@ def _refusal(error: FleetError) -> bytes:
     """A whole answer, for requests that never reach the application."""
     body = orjson.dumps(error_document(error))
     head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: application/json\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in retry_after(error).items())
     head += f"X-Request-ID: {uuid.uuid4().hex}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

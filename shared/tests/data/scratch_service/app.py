@@ -8,16 +8,18 @@ import os
 from typing import Any
 
 import gevent
+from flask import Response
 from pydantic import Field
 
 from shared.config import Settings
 from shared.errors import Unavailable
 from shared.service import create_service, run
-from shared.web import server
+from shared.web import connections, server
 from shared.web.models import Body, Headers
 
 server.STOP_S = float(os.environ.get("SCRATCH_STOP_S", server.STOP_S))
 server.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", server.REQUEST_S))
+connections.STALL_S = float(os.environ.get("SCRATCH_STALL_S", connections.STALL_S))
 service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
 
 
@@ -56,6 +58,11 @@ def hot(body: Echo, headers: Name) -> dict[str, Any]:
     gevent.sleep(body.sleep_s)
     calls["waiting"] -= 1
     return {"x": body.x, "name": headers.name}
+
+
+@service.route("GET", "/large", summary="20 MB, in pieces")
+def large() -> Response:
+    return Response(b"x" * 1_000_000 for _ in range(20))
 
 
 @service.route("GET", "/bug", summary="Fail")
