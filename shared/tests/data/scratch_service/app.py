@@ -8,17 +8,19 @@ import os
 from typing import Any
 
 import gevent
+from flask import Response
 from pydantic import Field
 
 from shared.config import Settings
 from shared.errors import Unavailable
 from shared.later import Later
 from shared.service import create_service, run
-from shared.web import ride, server
+from shared.web import connections, ride, server
 from shared.web.models import Body, Headers, Query
 
 server.STOP_S = float(os.environ.get("SCRATCH_STOP_S", server.STOP_S))
 ride.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", ride.REQUEST_S))
+connections.STALL_S = float(os.environ.get("SCRATCH_STALL_S", connections.STALL_S))
 service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
 
 
@@ -87,6 +89,11 @@ def one_thing(thing: str, query: Asked) -> dict[str, Any]:
 @service.route("GET", "/things/cold", summary="A path of its own")
 def cold_thing() -> dict[str, Any]:
     return {"cold": True}
+
+
+@service.route("GET", "/large", summary="20 MB, in pieces")
+def large() -> Response:
+    return Response(b"x" * 1_000_000 for _ in range(20))
 
 
 @service.route("GET", "/bug", summary="Fail")
