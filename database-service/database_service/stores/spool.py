@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from database_service.idempotency import KEEP, KeptAnswer, Key, KeyName, Verdict
 from database_service.signals import OPTIONAL, Cursor, NewSignal, SignalFilter, Submission
 from database_service.stores.connections import Connections
-from database_service.stores.schema import idempotency_keys, signals
+from database_service.stores.schema import idempotency_keys, signal_names, signals
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_url
 from shared.clock import Clock, parse_time, to_iso
@@ -156,7 +156,10 @@ class Spool:
             if kept:
                 add = "INSERT INTO conflicts (signal_id, reason, found_at, document)"
                 link.execute(sa.text(f"{add} VALUES (:signal_id, :reason, :at, :document)"), kept)  # constants
-            return link.execute(sa.delete(signals).where(signals.c.id <= last)).rowcount
+            gone = signals.c.id <= last
+            names = sa.select(signals.c.signal_id).where(gone)
+            link.execute(sa.delete(signal_names).where(signal_names.c.signal_id.in_(names)))
+            return link.execute(sa.delete(signals).where(gone)).rowcount
 
         self.length -= self._connections.transact(write)
 

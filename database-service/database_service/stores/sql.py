@@ -16,7 +16,7 @@ from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
 from database_service.retention import Aged
-from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import chained, verify_stretch
 from database_service.stores.connections import Connections, LostRace
@@ -27,6 +27,7 @@ from database_service.stores.schema import (
     Number,
     idempotency_keys,
     performance,
+    signal_names,
     signals,
     user_settings,
 )  # fmt: skip
@@ -106,6 +107,8 @@ class SqlStore:
                 {**_columns(signals, signal), "id": place.sequence, "hash": place.hash}
                 for signal, place in zip(admission.signals, places, strict=True)
             ]
+            names = [{name: row[name] for name in ("signal_id", "timestamp", "id")} for row in rows]
+            link.execute(sa.insert(signal_names), names)
             link.execute(sa.insert(signals), rows)
         self._keep(link, admission.answers.items(), now)
         return admission
@@ -125,17 +128,16 @@ class SqlStore:
             self._keep(link, [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
         return answer, len(admission.signals)
 
-    def _taken_names(self, link: sa.Connection, submissions: Sequence[Submission]) -> dict[str, Content]:
-        columns = (signals.c.signal_id, signals.c.digest, signals.c.timestamp)
-        taken: dict[str, Content] = {}
+    def _taken_names(self, link: sa.Connection, submissions: Sequence[Submission]) -> dict[str, str]:
+        name = signal_names.c.signal_id
+        taken: dict[str, str] = {}
         for names in _chunks(names_asked(submissions)):
-            for row in link.execute(sa.select(*columns).where(signals.c.signal_id.in_(names))):
-                taken[row.signal_id] = Content(row.digest, row.timestamp)
+            taken |= _documents(link, name.in_(names))
+        if not taken:
+            return taken  # the rule: no place needs to be worked out again
         for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
             first, end = neighbours(place)
-            near = sa.and_(signals.c.signal_id >= first, signals.c.signal_id < end)
-            for row in link.execute(sa.select(*columns).where(near)):
-                taken[row.signal_id] = Content(row.digest, row.timestamp)
+            taken |= _documents(link, sa.and_(name >= first, name < end))
         return taken
 
     def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
@@ -146,7 +148,7 @@ class SqlStore:
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
         with self._reading() as link:
-            return link.scalar(sa.select(signals.c.document).where(signals.c.signal_id == signal_id))
+            return _documents(link, signal_names.c.signal_id == signal_id).get(signal_id)
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
@@ -271,6 +273,14 @@ def _chunks(values: Iterable[V]) -> Iterator[list[V]]:
     rest = iter(values)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
+
+
+def _documents(link: sa.Connection, named: sa.ColumnElement[bool]) -> dict[str, str]:
+    """The JSON texts of the signals whose row in `signal_names` is as `named` says, by id."""
+    n, s = signal_names.c, signals.c
+    here = sa.and_(s.id == n.id, s.timestamp == n.timestamp)
+    query = sa.select(n.signal_id, s.document).select_from(signal_names.join(signals, here)).where(named)
+    return {row.signal_id: row.document for row in link.execute(query)}
 
 
 def _columns(table: sa.Table, row: StoredSignal | StoredTrade) -> dict[str, Any]:
