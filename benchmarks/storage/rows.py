@@ -9,7 +9,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,7 +72,7 @@ def make(target: str | Path) -> Pattern:
         if not drive(port, lambda number: save_request(port, number), 1, 0).statuses[200]:
             raise RuntimeError("the service did not save the first signal")
     with closing(connect(target)) as link, closing(link.cursor()) as cursor:
-        tables = {name: row for name in TABLES if (row := _first(link, cursor, name))}
+        tables = {name: _first(cursor, name) for name in TABLES}
         types = {name: _types(cursor, name) for name in tables} if isinstance(target, str) else {}
         return Pattern(tables, types)
 
@@ -87,12 +87,9 @@ def connect(target: str | Path) -> Any:
     return link
 
 
-def _first(link: Any, cursor: Any, table: str) -> dict[str, Any]:
-    with suppress(sqlite3.OperationalError, psycopg2.errors.UndefinedTable):  # signal_names is younger than signals
-        cursor.execute(f"SELECT * FROM {table} LIMIT 1")
-        return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
-    link.rollback()
-    return {}
+def _first(cursor: Any, table: str) -> dict[str, Any]:
+    cursor.execute(f"SELECT * FROM {table} LIMIT 1")
+    return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
 
 
 def _types(cursor: Any, table: str) -> dict[str, str]:
