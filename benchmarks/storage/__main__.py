@@ -9,7 +9,7 @@ from benchmarks.storage.client import NAME
 from benchmarks.storage.table import Table, say
 from shared.testing.servers import PostgresServer
 
-PARTS = ("save",)
+PARTS = ("save", "batch")
 
 
 def main() -> None:
