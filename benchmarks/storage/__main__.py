@@ -4,12 +4,15 @@
 import argparse
 import importlib
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.storage.client import NAME
+from benchmarks.storage.filled import Filled
 from benchmarks.storage.table import Table, say
 from shared.testing.servers import PostgresServer
 
-PARTS = ("save", "batch")
+PARTS = ("save", "batch", "newest")
 
 
 def main() -> None:
@@ -21,14 +24,14 @@ def main() -> None:
     names = chosen.only.split(",")
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}. There are: {', '.join(PARTS)}")
-    with PostgresServer() as postgres:
+    with PostgresServer() as postgres, TemporaryDirectory() as folder:
         postgres.execute("ALTER SYSTEM SET max_connections = 300")  # all servers' pools are open beside pgbench's 64
         postgres.restart()
-        table = Table(NAME)
+        table, places = Table(NAME), Filled(postgres, Path(folder), chosen.full)
         for name in names:
             begun = time.perf_counter()
             say(f"{name} …")
-            for line in importlib.import_module(f"benchmarks.storage.{name}").measure(postgres):
+            for line in importlib.import_module(f"benchmarks.storage.{name}").measure(places):
                 table.add([line])
             say(f"{name}: {time.perf_counter() - begun:.0f} s")
 

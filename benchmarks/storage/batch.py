@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import drive, post, signal
+from benchmarks.storage.filled import Filled
 from benchmarks.storage.rows import Pattern, connect, insert_copy, insert_sqlite, insert_unnest, make
 from benchmarks.storage.servers import ours
 from benchmarks.storage.table import Line, Must, say
@@ -31,7 +32,7 @@ PAIRS = ((SQLITE, EXECUTEMANY, Must(0.5, 0.8)), (POSTGRES, UNNEST, Must(0.75)), 
 Run = Callable[[], float]  # rows a second
 
 
-def measure(postgres: PostgresServer) -> Iterator[Line]:
+def measure(filled: Filled) -> Iterator[Line]:
     """A line for each pair and number of connections: the medians of interleaved rounds."""
     rates: dict[str, list[float]] = {}
     with ExitStack() as running:
@@ -39,7 +40,7 @@ def measure(postgres: PostgresServer) -> Iterator[Line]:
         services = {SQLITE: ours(), POSTGRES: ours(DATABASE_URL=postgres.create_database())}
         posting = {name: Posting(running.enter_context(service)) for name, service in services.items()}
         runs = {f"{name}, {n}": partial(one.run, n) for name, one in posting.items() for n in CONNECTIONS}
-        runs |= _raw_runs(running, postgres, folder / "raw.sqlite3")
+        runs |= _raw_runs(running, filled.server, folder / "raw.sqlite3")
         for number in range(ROUNDS):
             say(f"batch: round {number + 1} of {ROUNDS}")
             for name, run in runs.items():

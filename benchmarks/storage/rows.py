@@ -35,6 +35,15 @@ class Pattern:
     tables: dict[str, dict[str, Any]]
     types: dict[str, dict[str, str]]
 
+    @property
+    def text(self) -> str:
+        """The JSON text with places for id, symbol and time (without Z), for % and for printf."""
+        document = self.tables["signals"]["document"]
+        held = json.loads(document)
+        text = document.replace("%", "%%").replace(held["signal_id"], "%s", 1)
+        text = text.replace(f'"symbol":"{held["symbol"]}"', '"symbol":"%s"', 1)
+        return str(text.replace(held["timestamp"], "%sZ", 1))
+
     def portions(self, first: int, count: int, size: int = PORTION) -> Iterator[dict[str, list[Row]]]:
         """`count` signals, one a second, numbered from `first`, as rows of each table, `size` signals at a time."""
         for begin in range(first, first + count, size):
@@ -42,7 +51,7 @@ class Pattern:
 
     def _rows(self, numbers: range) -> dict[str, list[Row]]:
         signal = self.tables["signals"]
-        text, micros = _text(signal["document"]), isinstance(signal["timestamp"], int)
+        text, micros = self.text, isinstance(signal["timestamp"], int)
         rows: dict[str, list[Row]] = {name: [] for name in self.tables}
         for number in numbers:
             moment = START + timedelta(seconds=number)
@@ -56,13 +65,6 @@ class Pattern:
             for name, row in self.tables.items():
                 rows[name].append(tuple([new.get(column, value) for column, value in row.items()]))
         return rows
-
-
-def _text(document: str) -> str:
-    """The pattern's JSON text with places for id, symbol and time."""
-    held = json.loads(document)
-    text = document.replace("%", "%%").replace(held["signal_id"], "%s", 1)
-    return text.replace(f'"symbol":"{held["symbol"]}"', '"symbol":"%s"', 1).replace(held["timestamp"], "%sZ", 1)
 
 
 def make(target: str | Path) -> Pattern:

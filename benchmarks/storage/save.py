@@ -9,6 +9,7 @@ from math import isnan
 from pathlib import Path
 
 from benchmarks.storage.client import Load, failures, save
+from benchmarks.storage.filled import Filled
 from benchmarks.storage.pgbench import pgbench
 from benchmarks.storage.servers import Start, node_peer, our_port, python_peer
 from benchmarks.storage.table import Line, Must, say
@@ -30,12 +31,12 @@ PAIRS = (  # ours, the peer, and what is asked
 Run = Callable[[int, float], Load]  # so many connections, so many seconds
 
 
-def measure(postgres: PostgresServer) -> Iterator[Line]:
+def measure(filled: Filled) -> Iterator[Line]:
     """A line for each pair and number of connections: the medians of interleaved rounds, all servers running."""
     loads: dict[tuple[str, int], list[Load]] = {}
     with contextlib.ExitStack() as running, tempfile.TemporaryDirectory() as folder:
-        runs = _runs(running, _servers(postgres, Path(folder)))
-        runs[PGBENCH] = pgbench(postgres)
+        runs = _runs(running, _servers(filled.server, Path(folder)))
+        runs[PGBENCH] = pgbench(filled.server)
         for number in range(ROUNDS):
             say(f"save: round {number + 1} of {ROUNDS}")
             for connections in CONNECTIONS:
