@@ -34,6 +34,13 @@ from database_service.stores.statements import PlainStatements, Statements, docu
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
 
+# Two look-ups, for TimescaleDB's sake as in `documents`. Built once: building them costs twice what running them does.
+PLACE_OF = sa.select(signal_names.c.id, signal_names.c.timestamp).where(
+    signal_names.c.signal_id == sa.bindparam("name")
+)
+DOCUMENT_AT = sa.select(signals.c.document).where(
+    signals.c.id == sa.bindparam("number"), signals.c.timestamp == sa.bindparam("moment")
+)
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
 
 
@@ -153,7 +160,8 @@ class SqlStore:
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
         with self._reading() as link:
-            return documents(link, signal_names.c.signal_id == signal_id).get(signal_id)
+            place = link.execute(PLACE_OF, {"name": signal_id}).one_or_none()
+            return place and link.scalar(DOCUMENT_AT, {"number": place.id, "moment": place.timestamp})
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
