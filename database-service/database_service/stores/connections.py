@@ -72,9 +72,16 @@ class Connections:
         `alone`: no other writer, of whatever process, until it ends.
         """
         self._require()
+        return self.noting(lambda: self._translated(work, alone))
+
+    def _translated(self, work: Callable[[sa.Connection], T], alone: bool) -> T:
+        with self.translating():
+            return self._race(work, alone)
+
+    def noting(self, write: Callable[[], T]) -> T:
+        """What `write` returns; whether it failed is remembered, since a full disk can still be read."""
         try:
-            with self.translating():
-                result = self._race(work, alone)
+            result = write()
         except Unavailable:
             self.write_failed = True
             raise
