@@ -20,6 +20,8 @@ from database_service.stores.cache import CacheStore
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.schema import metadata
+from database_service.stores.spool import Spool
+from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sqlite import sqlite_store, sqlite_url
 from shared.redis_cache import RedisCache
 from shared.testing.fakes import FakeClock
@@ -95,6 +97,20 @@ def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
 
 
 @pytest.fixture
+def open_spooling(tmp_path: Path, open_sqlite: Callable[[], Any], migrated_sqlite: bytes) -> Callable[[], Store]:
+    """Opens the same database, which is there, and the same spool before it."""
+    path = tmp_path / "spool.sqlite3"
+    path.write_bytes(migrated_sqlite)
+
+    def open_both() -> Store:
+        spool = Spool(path, FakeClock(), 1000)
+        assert spool.prepare()
+        return SpoolingStore(open_sqlite(), spool)
+
+    return open_both
+
+
+@pytest.fixture
 def open_redis(request: pytest.FixtureRequest) -> Iterator[Callable[[], Store]]:
     """Opens the same keys in Redis each time it is called."""
     server = request.getfixturevalue("redis_server")
@@ -115,6 +131,7 @@ MARKED = [
     pytest.param("redis", marks=pytest.mark.redis),
     pytest.param("sqlite", marks=pytest.mark.database),
     pytest.param("postgres", marks=pytest.mark.database),
+    pytest.param("spooling", marks=pytest.mark.database),
 ]
 
 

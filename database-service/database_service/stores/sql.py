@@ -3,7 +3,8 @@
 Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any, Literal, TypeVar
@@ -14,12 +15,12 @@ from database_service.admission import Admission, names_asked, neighbours
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
-from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
+from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
 from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import chained, verify_stretch
-from database_service.stores.connections import Connections, LostRace
+from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
 from database_service.stores.expiry import expire
 from database_service.stores.schema import (
     HEAD,
@@ -32,6 +33,7 @@ from database_service.stores.schema import (
 )  # fmt: skip
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
+from shared.errors import Unavailable
 
 CHUNK = 500  # values in one IN list
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
@@ -51,6 +53,11 @@ class SqlStore:
         self._purged_at: datetime | None = None
 
     # --- life
+
+    @property
+    def known_away(self) -> bool:
+        """True if the last call found no database."""
+        return self._connections.known_away
 
     @property
     def prepared(self) -> bool:
@@ -81,12 +88,17 @@ class SqlStore:
         """
         if self._connections.write_failed:
             self._transact(lambda link: link.execute(sa.text("UPDATE alembic_version SET version_num = version_num")))
+        with self._reading(PROBE_S) as link:
+            link.execute(sa.select(1))
+        if self._clock.monotonic() - self._counted_at >= COUNT_EVERY_S:
+            with suppress(Unavailable):  # so many rows that counting takes too long: the number stays as it was
+                self._count()
+
+    def _count(self) -> None:
+        self._counted_at = self._clock.monotonic()
         with self._reading() as link:
-            if self._clock.monotonic() - self._counted_at < COUNT_EVERY_S:
-                link.execute(sa.select(1))
-                return
             counts = [link.scalar(sa.select(sa.func.count()).select_from(table)) for table in (signals, performance)]
-        self._counts, self._counted_at = Counts(counts[0] or 0, counts[1] or 0), self._clock.monotonic()
+        self._counts = Counts(counts[0] or 0, counts[1] or 0)
 
     # --- signals
 
@@ -112,7 +124,9 @@ class SqlStore:
 
     def append_batch(self, batch: Batch, now: datetime) -> str:
         """See `Store.append_batch`."""
-        answer, stored = self._transact(lambda link: self._append_batch(link, batch, now), alone=True)
+        answer, stored = self._transact(
+            lambda link: self._append_batch(link, batch, now), alone=True, rows=len(batch.rows)
+        )
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)
         return answer
 
@@ -197,8 +211,27 @@ class SqlStore:
         self._keep(link, new.items(), now)
         return verdicts
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
+    def track_again(self, trades: Sequence[StoredTrade]) -> None:
+        """Store trades under the ids that they have already; one that is there stays as it is."""
+
+        def work(link: sa.Connection) -> int:
+            name, there = performance.c.performance_id, set[str]()
+            for names in _chunks(trade.performance_id for trade in trades):
+                there.update(link.scalars(sa.select(name).where(name.in_(names))))
+            rows = [_columns(performance, trade) for trade in trades if trade.performance_id not in there]
+            if rows:
+                link.execute(sa.insert(performance), rows)
+            return len(rows)
+
+        new = self._transact(work, alone=True)
+        self._counts = Counts(self._counts.signals, self._counts.performance + new)
+
+    def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`; rows come in portions, so memory stays flat."""
+        return Trades(line for _, line in self.named_trades(wanted))
+
+    def named_trades(self, wanted: TradeFilter) -> Iterator[tuple[str, TradeLine]]:
+        """As `trades`, with their ids."""
         t = performance.c
         conditions = [
             column == value
@@ -207,10 +240,11 @@ class SqlStore:
         ]
         conditions += [t.closed_at >= wanted.start] if wanted.start else []
         conditions += [t.closed_at < wanted.end] if wanted.end else []
-        query = sa.select(t.closed_at, t.strategy, t.pnl).where(*conditions).order_by(t.closed_at, t.id)
+        columns = (t.performance_id, t.closed_at, t.strategy, t.pnl)
+        query = sa.select(*columns).where(*conditions).order_by(t.closed_at, t.id)
         with self._reading() as link:
-            for row in link.execution_options(yield_per=1000).execute(query):
-                yield TradeLine(*row)
+            for row in streamed(link, query):
+                yield row.performance_id, TradeLine(row.closed_at, row.strategy, row.pnl)
 
     # --- retention
 
@@ -253,6 +287,17 @@ class SqlStore:
             for row in link.execute(known):
                 kept[KeyName(row.route, row.key)] = KeptAnswer(row.body_hash, row.answer)
         return kept
+
+    def take_keys(self, answers: Mapping[KeyName, KeptAnswer], now: datetime) -> dict[KeyName, KeptAnswer]:
+        """Keep answers that were given elsewhere. Returns the other answers that the database had under such names."""
+
+        def work(link: sa.Connection) -> dict[KeyName, KeptAnswer]:
+            known = self._kept_answers(link, [Key(name, answer.body_hash) for name, answer in answers.items()])
+            self._keep(link, [one for one in answers.items() if one[0] not in known], now)
+            return known
+
+        known = self._transact(work, alone=True)
+        return {name: answer for name, answer in known.items() if answer != answers[name]}
 
     def _keep(self, link: sa.Connection, answers: Iterable[tuple[KeyName, KeptAnswer]], now: datetime) -> None:
         """Store the new keys, and now and then forget those that are too old to matter."""
