@@ -6,7 +6,6 @@ from pydantic import Field
 
 from shared.web.models import Answer
 
-
 INCOMPLETE = "stands there, false, while the database is away: only what waits for it is known"
 
 

@@ -26,6 +26,7 @@ from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import sqlite_url
 from shared.clock import Clock
+from shared.later import Later
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
@@ -123,12 +124,12 @@ def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -
     return Desk(store, _directly, _directly, _alone(_directly, store.append), _alone(_directly, store.track))
 
 
-def _alone(write: Worker, function: Callable[..., list[Verdict]]) -> Callable[..., Verdict]:
+def _alone(write: Worker, function: Callable[..., list[Verdict]]) -> Callable[..., Later[Verdict]]:
     """Each row in a transaction of its own: what GroupCommit does, without sharing."""
 
-    def call(row: Any, now: datetime) -> Verdict:
+    def call(row: Any, now: datetime) -> Later[Verdict]:
         verdicts: list[Verdict] = write(function, [row], now)
-        return verdicts[0]
+        return Later.of(verdicts[0])
 
     return call
 

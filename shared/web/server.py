@@ -7,6 +7,7 @@ requests in plain text, and drops what is in flight when it stops. This file men
 import contextlib
 import ctypes
 import errno
+import gc
 import os
 import platform
 import signal
@@ -26,16 +27,18 @@ from gevent.event import Event
 from shared.errors import FleetError, MalformedInput, TooLarge, error_document
 from shared.log_rotation import keep_bounded
 from shared.logger import FleetLogger
+from shared.web import ride
 from shared.web.hosted import Hosted
 from shared.web.lane import HotRequest, Lane
+from shared.web.ride import Ride
 from shared.web.websocket import WebSocketGate
 
-IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
-REQUEST_S = 10.0  # a begun request, headers and body, must be complete within this
+SWEEP_S = 1.0  # between two looks for connections past IDLE_S
 MAX_BODY = 10_000_000  # the contract's largest body; each route has its own, lower bound
 LINGER_S = 2.0  # how long a refused client may go on sending what nobody reads
 STOP_S = 8.0  # the contract: out within 10 s, hooks included
 HOOKS_S = 1.5  # what the stop hooks have at least
+GC_AFTER = 20_000  # new objects; requests leave no cycles, so what little there is may wait
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -45,6 +48,13 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(sock, address, server, rfile)
+        self.rides = Ride(self, sock)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        finally:
+            self.rides.end()
 
     def handle_one_request(self) -> Any:
         result = self._within_bounds()
@@ -54,16 +64,13 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         return result
 
     def _within_bounds(self) -> Any:
-        try:
-            with gevent.Timeout(IDLE_S):
-                seen = self.rfile.peek(1)
-        except (gevent.Timeout, OSError, ValueError):
-            return None
+        seen = self.rides.next_bytes()
         if not seen:
             return None
         if self.server.lane and not self.server.draining and (hot := self.server.lane.recognise(seen)) is not None:
-            return self._answer_hot(hot)
-        self.deadline = gevent.Timeout.start_new(REQUEST_S)
+            return self._answer_hot(hot, seen)
+        self.rides.left()
+        self.deadline = gevent.Timeout.start_new(ride.REQUEST_S)
         try:
             return super().handle_one_request()
         except gevent.Timeout as late:
@@ -73,28 +80,17 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         finally:
             self.deadline.close()
 
-    def _answer_hot(self, hot: HotRequest) -> bool | None:
+    def _answer_hot(self, hot: HotRequest, seen: bytes) -> bool | None:
         """A request that goes by the lane, under the bounds of every other. True: the connection goes on."""
         self.close_connection = False
-        try:
-            with gevent.Timeout(REQUEST_S):
-                body = self.rfile.read(hot.head_bytes + hot.body_bytes)[hot.head_bytes :]
-        except (gevent.Timeout, OSError):
+        body = self.rides.body(hot, seen)
+        if body is None:
             return None
         if len(body) < hot.body_bytes:
             self._refuse(MalformedInput("the body is cut short, or its chunks are none"))
             return None
-        self.server.in_flight += 1
-        try:
-            head, payload = self.server.lane.answer(hot, body, self.client_address[0])
-            closing = self.server.draining
-            end = b"Connection: close\r\n\r\n" if closing else b"\r\n"
-            self.socket.sendall(head + end + payload)
-        except OSError:
-            return None
-        finally:
-            self.server.in_flight -= 1
-        return None if closing else True
+        self.server.lane.answer(hot, body, self.client_address[0], self.rides.owe())
+        return True
 
     def MessageClass(self, *args: Any) -> Any:
         """The headers. Refused: what two readers could read differently (request smuggling, RFC 9112, 3.2 and 6.3)."""
@@ -182,6 +178,15 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
         self.logger, self.lane = logger, lane
         self.in_flight = 0
         self.draining = False
+        self.riders: set[Ride] = set()
+
+    def sweep(self) -> None:
+        """Hang up on connections that wait too long for their next request. For ever, so in a greenlet of its own."""
+        while True:
+            gevent.sleep(SWEEP_S)
+            oldest = time.monotonic() - ride.IDLE_S
+            for rider in [rider for rider in self.riders if rider.idle_since < oldest]:
+                rider.hang_up()
 
 
 def serve(service: Hosted) -> None:
@@ -204,10 +209,12 @@ def serve(service: Hosted) -> None:
     lane = Lane(service) if settings.HOT_LANE and service.hot_routes else None
     server = Server(listener, application, log, lane)
     server.start()
+    gevent.spawn(server.sweep)
     service.start()
     url = f"http://{settings.SERVICE_HOST}:{settings.SERVICE_PORT}"
     log.info("%s listens on %s; metrics at %s/metrics, description at %s/docs", settings.SERVICE_NAME, url, url, url)
     log.info("White-hat mode: on (paper only, leverage at most 3, confidence at least 65 %, stop-loss required)")
+    _spare_the_collector()
     _tell_pm2(settings.NODE_CHANNEL_FD)
     if settings.UNDER_PM2:
         gevent.spawn(keep_bounded, settings.VAR_DIR / "logs", service.name, log, gevent.sleep)
@@ -216,6 +223,13 @@ def serve(service: Hosted) -> None:
     log.info("%s stopped", settings.SERVICE_NAME)
     sys.stdout.flush()
     os._exit(0)  # a library's stray thread must not hold a process that has answered everything
+
+
+def _spare_the_collector() -> None:
+    """What was loaded stays for good: looking at it again and again for cycles took a quarter of a hot request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_AFTER, 10, 10)
 
 
 def _listen(host: str, port: int) -> Any:

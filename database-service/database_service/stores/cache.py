@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import orjson
+from msgspec import structs
 
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, Verdict
@@ -185,6 +186,8 @@ def _encode(row: Row) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, StoredSignal):
+        return structs.asdict(value)
     return str(value) if isinstance(value, Decimal) else value._asdict()
 
 
@@ -198,6 +201,7 @@ def _decode(kind: Kind, text: bytes | str) -> Row | None:
 
 
 def _signal(fields: dict[str, Any]) -> StoredSignal:
+    fields.pop("digest", None)  # Redis may still hold rows of the version that kept it
     return StoredSignal(**{**fields, "timestamp": parse_time(fields["timestamp"])})
 
 

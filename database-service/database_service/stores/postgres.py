@@ -5,6 +5,7 @@ from sqlalchemy import exc
 
 from database_service.stores.connections import Connections, Kind
 from database_service.stores.leash import Leash
+from database_service.stores.postgres_statements import PostgresStatements
 from database_service.stores.sql import SqlStore
 from shared.clock import Clock
 
@@ -62,7 +63,7 @@ def postgres_store(url: str, clock: Clock, leash: Leash | None = None) -> SqlSto
     engine = postgres_engine(url, bounds=SERVING)
     if leash is not None:
         leash.watch_over(engine)
-    return SqlStore(Connections(engine, clock, explain, _take_turn, leash), clock)
+    return SqlStore(Connections(engine, clock, explain, _take_turn, leash), clock, PostgresStatements())
 
 
 def _take_turn(link: sa.Connection, alone: bool) -> None:

@@ -23,6 +23,7 @@ from database_service.stores.kept_keys import KeptKeys
 from database_service.stores.schema import performance, signals
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_url
+from database_service.stores.sqlite_statements import SqliteStatements
 from database_service.stores.waiting import Refused, Waiting, WaitingKey, WaitingSignal, WaitingTrade
 from shared.clock import Clock, parse_time, to_iso
 from shared.errors import Unavailable
@@ -49,7 +50,8 @@ class Spool:
         self._engine = sqlite_engine(sqlite_url(path))
         self._connections = Connections(self._engine, clock, explain)
         self._reading = self._connections.reading
-        self._store, self._clock, self._max_rows = SqlStore(self._connections, clock), clock, max_rows
+        self._store = SqlStore(self._connections, clock, SqliteStatements())
+        self._clock, self._max_rows = clock, max_rows
         self._keys = KeptKeys(self._connections, clock)
         self.write_down_keys = self._keys.write_down
         self._added, self._removed = NOTHING, NOTHING

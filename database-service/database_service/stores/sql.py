@@ -3,23 +3,22 @@
 Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from database_service.admission import Admission, names_asked, neighbours
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
-from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
+from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
-from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
-from database_service.stores.chain import chained, verify_stretch
+from database_service.stores.chain import verify_stretch
 from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
 from database_service.stores.expiry import expire
 from database_service.stores.schema import (
@@ -28,16 +27,16 @@ from database_service.stores.schema import (
     Number,
     idempotency_keys,
     performance,
+    signal_names,
     signals,
     user_settings,
 )  # fmt: skip
+from database_service.stores.statements import PlainStatements, Statements, chunks, documents
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
 from shared.errors import Unavailable
 
-CHUNK = 500  # values in one IN list
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
-V = TypeVar("V")
 
 
 class SqlStore:
@@ -46,8 +45,9 @@ class SqlStore:
     durable = True
     source: Literal["database"] = "database"
 
-    def __init__(self, connections: Connections, clock: Clock):
+    def __init__(self, connections: Connections, clock: Clock, statements: Statements | None = None):
         self._connections, self._clock = connections, clock
+        self._statements = statements or PlainStatements()
         self._reading, self._transact = connections.reading, connections.transact
         self._counts, self._counted_at = Counts(0, 0), float("-inf")
         self._purged_at: datetime | None = None
@@ -109,18 +109,38 @@ class SqlStore:
         return admission.verdicts
 
     def _append(self, link: sa.Connection, submissions: Sequence[Submission], now: datetime) -> Admission:
-        kept = self._kept_answers(link, [s.key for s in submissions if s.key is not None])
-        taken = self._taken_names(link, submissions)
-        admission = Admission(kept, taken).add_all(submissions)
-        if admission.signals:
-            places = chained(link, admission.signals)
-            rows = [
-                {**_columns(signals, signal), "id": place.sequence, "hash": place.hash}
-                for signal, place in zip(admission.signals, places, strict=True)
-            ]
-            link.execute(sa.insert(signals), rows)
-        self._keep(link, admission.answers.items(), now)
+        keys = {s.key.name for s in submissions if s.key is not None}
+        names = names_asked(submissions)
+        known = self._statements.look_up(link, keys, names)
+        taken = known.taken and known.taken | self._neighbours(link, submissions, known.taken)
+        admission = Admission(known.kept, taken).add_all(submissions, names)
+        self._write(link, known.head, admission.signals, list(admission.answers.items()), now)
         return admission
+
+    def _neighbours(
+        self, link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
+    ) -> dict[str, str]:
+        """What stands at the `~n` of places that are taken: hardly ever anything is."""
+        name = signal_names.c.signal_id
+        found: dict[str, str] = {}
+        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
+            first, end = neighbours(place)
+            found |= documents(link, sa.and_(name >= first, name < end))
+        return found
+
+    def _write(
+        self,
+        link: sa.Connection,
+        head: Head | None,
+        new: Sequence[StoredSignal],
+        answers: Sequence[tuple[KeyName, KeptAnswer]],
+        now: datetime,
+    ) -> None:
+        """Write, and now and then forget the keys that are too old to matter."""
+        self._statements.write(link, head, new, answers, now)
+        if answers and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
+            link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
+            self._purged_at = now
 
     def append_batch(self, batch: Batch, now: datetime) -> str:
         """See `Store.append_batch`."""
@@ -131,26 +151,24 @@ class SqlStore:
         return answer
 
     def _append_batch(self, link: sa.Connection, batch: Batch, now: datetime) -> tuple[str, int]:
-        if batch.key is not None and (kept := self._kept_answers(link, [batch.key])):
-            return answer_again(batch.key, kept[batch.key.name]), 0
+        if batch.key is not None and (known := self._statements.look_up(link, [batch.key.name], ()).kept):
+            return answer_again(batch.key, known[batch.key.name]), 0
         admission = self._append(link, batch.submissions(), now)
         answer = batch.conclude(admission.verdicts)
         if batch.key is not None:
-            self._keep(link, [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
+            self._write(link, None, (), [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
         return answer, len(admission.signals)
 
-    def _taken_names(self, link: sa.Connection, submissions: Sequence[Submission]) -> dict[str, Content]:
-        columns = (signals.c.signal_id, signals.c.digest, signals.c.timestamp)
-        taken: dict[str, Content] = {}
-        for names in _chunks(names_asked(submissions)):
-            for row in link.execute(sa.select(*columns).where(signals.c.signal_id.in_(names))):
-                taken[row.signal_id] = Content(row.digest, row.timestamp)
-        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
-            first, end = neighbours(place)
-            near = sa.and_(signals.c.signal_id >= first, signals.c.signal_id < end)
-            for row in link.execute(sa.select(*columns).where(near)):
-                taken[row.signal_id] = Content(row.digest, row.timestamp)
-        return taken
+    def take_keys(self, answers: Mapping[KeyName, KeptAnswer], now: datetime) -> dict[KeyName, KeptAnswer]:
+        """Keep answers that were given elsewhere. Returns the other answers that the database had under such names."""
+
+        def work(link: sa.Connection) -> dict[KeyName, KeptAnswer]:
+            known = self._statements.look_up(link, answers, ()).kept
+            self._write(link, None, (), [one for one in answers.items() if one[0] not in known], now)
+            return known
+
+        known = self._transact(work, alone=True)
+        return {name: answer for name, answer in known.items() if answer != answers[name]}
 
     def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
         """See `audit.Chained`."""
@@ -160,7 +178,7 @@ class SqlStore:
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
         with self._reading() as link:
-            return link.scalar(sa.select(signals.c.document).where(signals.c.signal_id == signal_id))
+            return documents(link, signal_names.c.signal_id == signal_id).get(signal_id)
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
@@ -196,7 +214,7 @@ class SqlStore:
         return verdicts
 
     def _track(self, link: sa.Connection, submissions: Sequence[TradeSubmission], now: datetime) -> list[Verdict]:
-        kept = self._kept_answers(link, [s.key for s in submissions if s.key is not None])
+        kept = self._statements.look_up(link, {s.key.name for s in submissions if s.key}, ()).kept
         verdicts, rows, new = [], [], {}
         for trade, key in ((s.trade, s.key) for s in submissions):
             if key is not None and (known := kept.get(key.name)) is not None:
@@ -208,7 +226,7 @@ class SqlStore:
             verdicts.append(Verdict("stored", trade.performance_id))
         if rows:
             link.execute(sa.insert(performance), rows)
-        self._keep(link, new.items(), now)
+        self._write(link, None, (), list(new.items()), now)
         return verdicts
 
     def track_again(self, trades: Sequence[StoredTrade]) -> None:
@@ -216,7 +234,7 @@ class SqlStore:
 
         def work(link: sa.Connection) -> int:
             name, there = performance.c.performance_id, set[str]()
-            for names in _chunks(trade.performance_id for trade in trades):
+            for names in chunks(trade.performance_id for trade in trades):
                 there.update(link.scalars(sa.select(name).where(name.in_(names))))
             rows = [_columns(performance, trade) for trade in trades if trade.performance_id not in there]
             if rows:
@@ -278,48 +296,9 @@ class SqlStore:
             raise LostRace
         return SavedSettings(version, document)
 
-    # --- idempotency keys
 
-    def _kept_answers(self, link: sa.Connection, keys: Iterable[Key]) -> dict[KeyName, KeptAnswer]:
-        t, kept = idempotency_keys.c, {}
-        for names in _chunks({key.name for key in keys}):
-            known = sa.select(t.route, t.key, t.body_hash, t.answer).where(sa.tuple_(t.route, t.key).in_(names))
-            for row in link.execute(known):
-                kept[KeyName(row.route, row.key)] = KeptAnswer(row.body_hash, row.answer)
-        return kept
-
-    def take_keys(self, answers: Mapping[KeyName, KeptAnswer], now: datetime) -> dict[KeyName, KeptAnswer]:
-        """Keep answers that were given elsewhere. Returns the other answers that the database had under such names."""
-
-        def work(link: sa.Connection) -> dict[KeyName, KeptAnswer]:
-            known = self._kept_answers(link, [Key(name, answer.body_hash) for name, answer in answers.items()])
-            self._keep(link, [one for one in answers.items() if one[0] not in known], now)
-            return known
-
-        known = self._transact(work, alone=True)
-        return {name: answer for name, answer in known.items() if answer != answers[name]}
-
-    def _keep(self, link: sa.Connection, answers: Iterable[tuple[KeyName, KeptAnswer]], now: datetime) -> None:
-        """Store the new keys, and now and then forget those that are too old to matter."""
-        rows = [
-            {"route": n.route, "key": n.text, "body_hash": a.body_hash, "answer": a.answer, "created_at": now}
-            for n, a in answers
-        ]
-        if rows:
-            link.execute(sa.insert(idempotency_keys), rows)
-        if rows and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
-            link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
-            self._purged_at = now
-
-
-def _chunks(values: Iterable[V]) -> Iterator[list[V]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk
-
-
-def _columns(table: sa.Table, row: StoredSignal | StoredTrade) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.c if column.name not in {"id", "hash"}}
+def _columns(table: sa.Table, row: StoredTrade) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in table.c if column.name != "id"}
 
 
 def _signal_conditions(wanted: SignalFilter) -> list[sa.ColumnElement[bool]]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from database_service.idempotency import KeptAnswer, KeyName
 from database_service.performance import StoredTrade
 from database_service.signals import OPTIONAL, NewSignal, Submission
-from database_service.stores.schema import performance, signals
+from database_service.stores.schema import performance, signal_names, signals
 from shared.clock import parse_time
 
 MAX_ANSWERS = 8_000_000  # characters of answers in memory at a time: a batch's may have a million
@@ -119,6 +119,9 @@ def take_away(
         link.exec_driver_sql(ADD_CONFLICT, [(one.waiting.id, one.reason, at, one.waiting.document) for one in refused])
     if not rows:
         return 0
+    if table is signals:
+        forget = sa.delete(signal_names).where(signal_names.c.signal_id == sa.bindparam("name"))
+        link.execute(forget, [{"name": row.id} for row in rows])
     gone = sa.delete(table).where(table.c.id == sa.bindparam("number"))
     return link.execute(gone, [{"number": row.number} for row in rows]).rowcount
 

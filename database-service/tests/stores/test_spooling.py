@@ -142,6 +142,14 @@ def test_what_waits_stays_in_front_until_it_is_moved(place: Place, signal: Make)
     assert place.main.get("second") is not None
 
 
+def test_a_name_can_wait_again_in_a_second_outage(place: Place, signal: Make) -> None:
+    for _ in range(2):
+        place.away()
+        assert place.store.append(named(signal, "a"), NOON)[0].status == "stored"
+        place.back()
+    assert (place.ids(), place.store.conflicts()) == (["a"], [])
+
+
 def test_pages_go_on_over_both_places_without_gap_or_repeat(place: Place, signal: Make) -> None:
     place.store.append([signal(signal_id=f"s{n}", timestamp=NOON + SECOND * (n // 3)) for n in range(12)], NOON)
     place.away()

@@ -13,11 +13,11 @@ from pydantic import Field
 from shared.config import Settings
 from shared.errors import Unavailable
 from shared.service import create_service, run
-from shared.web import server
+from shared.web import ride, server
 from shared.web.models import Body, Headers
 
 server.STOP_S = float(os.environ.get("SCRATCH_STOP_S", server.STOP_S))
-server.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", server.REQUEST_S))
+ride.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", ride.REQUEST_S))
 service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
 
 
