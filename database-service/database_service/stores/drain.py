@@ -16,11 +16,11 @@ from database_service.idempotency import KeptAnswer, KeyName
 from database_service.stores import schema
 from database_service.stores.spool import Spool
 from database_service.stores.sql import SqlStore
-from database_service.stores.waiting import Refused, WaitingSignal, WaitingTrade
+from database_service.stores.waiting import Moved, Refused, WaitingSignal, WaitingTrade
 from shared.clock import Clock
 from shared.errors import FleetError, Unavailable
 
-PORTION = 1000  # rows or keys drained in one transaction
+PORTION = 2000  # rows or keys drained in one transaction
 LEAST = 50  # of them, where the database is too slow for more
 EVERY_S = 0.5
 Row = TypeVar("Row", WaitingSignal, WaitingTrade)
@@ -54,14 +54,16 @@ class Drain:
 
     def _move(self) -> None:
         upto = self._spool.upto()
-        if self._settle_keys() == self._portion:
-            return  # these rows' own keys may wait behind
+        keys = self._spool.oldest_keys(self._portion)
+        self._take_keys({key.name: key.answer for key in keys})
+        last_key = keys[-1].number if keys else 0
+        if len(keys) == self._portion:
+            self._spool.done(Moved(last_key))  # the oldest rows' own keys may wait behind these
+            return
         signals = self._spool.oldest_signals(self._portion, upto.signal)
-        if signals:
-            self._spool.done(schema.signals, [one.waiting for one in signals], _by_halves(signals, self._append))
         trades = self._spool.oldest_trades(self._portion, upto.trade)
-        if trades:
-            self._spool.done(schema.performance, [one.waiting for one in trades], _by_halves(trades, self._track))
+        refused = _by_halves(signals, self._append) + _by_halves(trades, self._track)
+        self._spool.done(Moved(last_key, [s.waiting for s in signals], [t.waiting for t in trades], refused))
 
     def _append(self, rows: Sequence[WaitingSignal]) -> list[Refused]:
         verdicts = self._database.append([one.row for one in rows], self._clock.now())
@@ -75,24 +77,19 @@ class Drain:
         self._database.track_again([one.row for one in rows])
         return []
 
-    def _settle_keys(self) -> int:
-        """Give the database the oldest keys that wait; how many it was."""
-        keys = self._spool.oldest_keys(self._portion)
-        if not keys:
-            return 0
-        answers = {key.name: key.answer for key in keys}
-        for name, other in self._database.take_keys(answers, self._clock.now()).items():
-            self._refuse(name, answers[name], other)
-        self._spool.settle_keys(keys[-1].number)
-        return len(keys)
+    def _take_keys(self, answers: dict[KeyName, KeptAnswer]) -> None:
+        if answers:
+            for name, other in self._database.take_keys(answers, self._clock.now()).items():
+                self._refuse(name, answers[name], other)
 
     def _refuse(self, name: KeyName, ours: KeptAnswer, other: KeptAnswer) -> None:
-        table = schema.performance if name.route == performance.ROUTE else schema.signals
+        trades = name.route == performance.ROUTE
         theirs = _ids(name, other)
-        rows = self._spool.named(table, sorted(_ids(name, ours) - theirs))
+        rows = self._spool.named(schema.performance if trades else schema.signals, sorted(_ids(name, ours) - theirs))
         what = next(iter(theirs)) if len(theirs) == 1 else "another answer"
         reason = f"another process answered the same Idempotency-Key with {what}"
-        self._spool.done(table, rows, [Refused(row, reason) for row in rows])
+        refused = [Refused(row, reason) for row in rows]
+        self._spool.done(Moved(trades=rows, refused=refused) if trades else Moved(signals=rows, refused=refused))
 
 
 def _ids(name: KeyName, answer: KeptAnswer) -> set[str]:
@@ -102,6 +99,8 @@ def _ids(name: KeyName, answer: KeptAnswer) -> set[str]:
 
 def _by_halves(rows: Sequence[Row], submit: Callable[[Sequence[Row]], list[Refused]]) -> list[Refused]:
     """`submit` all together; where the database refuses the whole for one row's sake, it is found by halving."""
+    if not rows:
+        return []
     try:
         return submit(rows)
     except Unavailable:

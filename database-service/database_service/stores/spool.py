@@ -24,7 +24,7 @@ from database_service.stores.schema import performance, signals
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_url
 from database_service.stores.sqlite_statements import SqliteStatements
-from database_service.stores.waiting import Refused, Waiting, WaitingKey, WaitingSignal, WaitingTrade
+from database_service.stores.waiting import Moved, Waiting, WaitingKey, WaitingSignal, WaitingTrade
 from shared.clock import Clock, parse_time, to_iso
 from shared.errors import Unavailable
 
@@ -211,22 +211,13 @@ class Spool:
         with self._reading() as link:
             return waiting.named(link, table, ids)
 
-    def settle_keys(self, last: int) -> None:
-        """The database has the keys up to that number: they wait no longer. This process still knows them."""
-        self._connections.transact(
-            lambda link: link.exec_driver_sql("DELETE FROM waiting_keys WHERE number <= ?", (last,))
-        )
-        self._settled_key = last
-
-    def done(self, table: sa.Table, rows: Sequence[Waiting], refused: Sequence[Refused] = ()) -> None:
-        """Forget signals or trades that the database has, and what of them it refused is a conflict from now on."""
+    def done(self, moved: Moved) -> None:
+        """The database has these, so they wait no longer; their keys are still known here. Refused is a conflict."""
         at = to_iso(self._clock.now())
-        gone = self._connections.transact(lambda link: waiting.take_away(link, table, rows, refused, at))
+        gone = self._connections.transact(lambda link: waiting.take_away(link, moved, at))
         was = self._removed
-        if table is signals:
-            self._removed = was._replace(signals=was.signals + gone)
-        else:
-            self._removed = was._replace(performance=was.performance + gone)
+        self._removed = Counts(was.signals + gone.signals, was.performance + gone.performance)
+        self._settled_key = max(self._settled_key, moved.last_key)
 
 
 def _cannot(away: Unavailable, why: str) -> Unavailable:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from database_service.idempotency import KeptAnswer, KeyName
 from database_service.performance import StoredTrade
 from database_service.signals import OPTIONAL, NewSignal, Submission
-from database_service.stores.schema import performance, signal_names, signals
+from database_service.storage import Counts
+from database_service.stores.schema import performance, signals
 from shared.clock import parse_time
 
 MAX_ANSWERS = 8_000_000  # characters of answers in memory at a time: a batch's may have a million
@@ -72,6 +73,15 @@ class Refused(NamedTuple):
     reason: str
 
 
+class Moved(NamedTuple):
+    """What the database has by now: keys up to a number (0: none), signals and trades; and what it refused of these."""
+
+    last_key: int = 0
+    signals: Sequence[Waiting] = ()
+    trades: Sequence[Waiting] = ()
+    refused: Sequence[Refused] = ()
+
+
 def oldest_keys(link: sa.Connection, limit: int) -> list[WaitingKey]:
     """The keys that came first, in order; fewer where their answers are long."""
     found: list[WaitingKey] = []
@@ -111,19 +121,21 @@ def named(link: sa.Connection, table: sa.Table, ids: Sequence[str]) -> list[Wait
     return found
 
 
-def take_away(
-    link: sa.Connection, table: sa.Table, rows: Sequence[Waiting], refused: Sequence[Refused], at: str
-) -> int:
-    """Forget rows, keep those that were refused as conflicts found `at` that moment; how many are gone."""
-    if refused:
-        link.exec_driver_sql(ADD_CONFLICT, [(one.waiting.id, one.reason, at, one.waiting.document) for one in refused])
-    if not rows:
-        return 0
-    if table is signals:
-        forget = sa.delete(signal_names).where(signal_names.c.signal_id == sa.bindparam("name"))
-        link.execute(forget, [{"name": row.id} for row in rows])
-    gone = sa.delete(table).where(table.c.id == sa.bindparam("number"))
-    return link.execute(gone, [{"number": row.number} for row in rows]).rowcount
+def take_away(link: sa.Connection, moved: Moved, at: str) -> Counts:
+    """Forget what is moved, keep what was refused as conflicts found `at` that moment; how many rows are gone."""
+    if moved.refused:
+        kept = [(one.waiting.id, one.reason, at, one.waiting.document) for one in moved.refused]
+        link.exec_driver_sql(ADD_CONFLICT, kept)
+    link.exec_driver_sql("DELETE FROM waiting_keys WHERE number <= ?", (moved.last_key,))
+    _delete(link, "DELETE FROM signal_names WHERE signal_id = ?", [row.id for row in moved.signals])
+    return Counts(
+        _delete(link, "DELETE FROM signals WHERE id = ?", [row.number for row in moved.signals]),
+        _delete(link, "DELETE FROM performance WHERE id = ?", [row.number for row in moved.trades]),
+    )
+
+
+def _delete(link: sa.Connection, statement: str, values: Sequence[Any]) -> int:
+    return link.exec_driver_sql(statement, [(value,) for value in values]).rowcount if values else 0
 
 
 def conflicts(link: sa.Connection) -> list[dict[str, str]]:
