@@ -14,10 +14,9 @@ STATEMENT_MS = 10_000  # of commands by hand
 READ_MS = 3_500  # below connections.READ_S: a server that is alive ends a slow statement itself
 WRITE_MS = 1_500  # below connections.WRITE_S, for the same reason
 IDLE_MS = 10_000  # a transaction whose client vanished holds no lock for longer
-LOCK_MS = 5_000
 SILENCE_MS = 10_000  # unacknowledged network traffic
-BY_HAND = f"-c statement_timeout={STATEMENT_MS}"
-SERVING = f"-c statement_timeout={READ_MS} -c idle_in_transaction_session_timeout={IDLE_MS}"
+BY_HAND = f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000"
+SERVING = f"-c statement_timeout={READ_MS} -c lock_timeout={WRITE_MS} -c idle_in_transaction_session_timeout={IDLE_MS}"
 REASONS = {
     "53100": "PostgreSQL's disk is full",
     "53300": "PostgreSQL has no connection left",
@@ -43,7 +42,7 @@ def postgres_url(url: str) -> sa.URL:
 def postgres_engine(url: str, pool_size: int = 5, bounds: str = BY_HAND) -> sa.Engine:
     """An engine with a bound on every wait. A connection is tried before use, so a restarted server is found again."""
     # synchronous_commit: a server may be configured to acknowledge before it has written; a success here must not be.
-    options = f"{bounds} -c lock_timeout={LOCK_MS} -c synchronous_commit=on -c timezone=UTC"
+    options = f"{bounds} -c synchronous_commit=on -c timezone=UTC"
     arguments = {
         "connect_timeout": CONNECT_S,
         "options": options,
