@@ -11,6 +11,7 @@ import socket
 import sys
 
 from database_service.stores import writer_wire as wire
+from database_service.stores.leash import Leash
 from database_service.stores.open import open_url
 from database_service.stores.sql import SqlStore
 from shared.clock import SystemClock
@@ -24,7 +25,10 @@ def serve(link: socket.socket) -> None:
     first = wire.receive(link)
     if first is None:
         return
-    store = open_url(first.decode(), SystemClock())
+    clock = SystemClock()
+    leash = Leash(clock.monotonic)
+    store = open_url(first.decode(), clock, leash)
+    leash.start()
     wire.send(link, b"ready")
     while (request := wire.receive(link)) is not None:
         wire.send(link, wire.encode(_answer(store, wire.decode_append(request))))

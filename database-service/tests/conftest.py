@@ -22,6 +22,8 @@ from database_service.stores.connections import Connections
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.schema import metadata
+from database_service.stores.spool import Spool
+from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
 from shared.redis_cache import RedisCache
@@ -161,6 +163,20 @@ def _opener(url: str) -> Callable[[], Store]:
 
 
 @pytest.fixture
+def open_spooling(tmp_path: Path, open_sqlite: Callable[[], Any], migrated_sqlite: bytes) -> Callable[[], Store]:
+    """Opens the same database, which is there, and the same spool before it."""
+    path = tmp_path / "spool.sqlite3"
+    path.write_bytes(migrated_sqlite)
+
+    def open_both() -> Store:
+        spool = Spool(path, FakeClock(), 1000)
+        assert spool.prepare()
+        return SpoolingStore(open_sqlite(), spool)
+
+    return open_both
+
+
+@pytest.fixture
 def open_redis(request: pytest.FixtureRequest) -> Iterator[Callable[[], Store]]:
     """Opens the same keys in Redis each time it is called."""
     server = request.getfixturevalue("redis_server")
@@ -182,6 +198,7 @@ MARKED = [
     pytest.param("sqlite", marks=pytest.mark.database),
     pytest.param("plain", marks=pytest.mark.database),
     pytest.param("postgres", marks=pytest.mark.database),
+    pytest.param("spooling", marks=pytest.mark.database),
 ]
 if os.environ.get("TIMESCALE_DSN"):  # the tests' own takes one connection at a time; test_timescale.py does with that
     MARKED.append(pytest.param("timescale", marks=pytest.mark.database))

@@ -104,7 +104,7 @@ class Apart:
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """See `SignalStore.append`."""
         if len(submissions) < self._large:
-            return self._store.append(submissions, now)
+            return self._store.append_here(submissions, now)
         self._wanted = True
         writer = self._writer
         if writer is not None:
@@ -115,7 +115,7 @@ class Apart:
                 writer.kill()
                 self._writer, self._failed = None, writer
         # If it had stored them before it failed, they are found by their keys and names: nothing is stored twice.
-        return self._store.append(submissions, now)
+        return self._store.append_here(submissions, now)
 
     def start(self) -> None:
         """From now on a writer is started when there is much to write."""
