@@ -12,7 +12,7 @@ from benchmarks.storage.filled import Filled
 from benchmarks.storage.table import Table, say
 from shared.testing.servers import PostgresServer
 
-PARTS = ("save", "batch", "newest")
+PARTS = ("save", "batch", "newest", "export", "single")
 
 
 def main() -> None:

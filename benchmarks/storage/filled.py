@@ -80,7 +80,9 @@ def _fill(target: str | Path, pattern: Pattern, kind: str, held: int, millions: 
             _insert(cursor, pattern, kind, (max(last - PORTION + 1, FIRST), last))
             link.commit()
             if last % MILLION == 0:
-                say(f"filled {kind} with {last // MILLION} of {millions} M signals in {time.perf_counter() - begun:.0f} s")
+                say(
+                    f"filled {kind} with {last // MILLION} of {millions} M signals in {time.perf_counter() - begun:.0f} s"
+                )
         _settle(link, kind, millions * MILLION)
 
 

@@ -108,6 +108,16 @@ def insert_sqlite(link: sqlite3.Connection, pattern: Pattern, rows: dict[str, li
     link.execute("COMMIT")
 
 
+def insert_values(link: Any, pattern: Pattern, rows: dict[str, list[Row]]) -> None:
+    """One transaction of INSERT … VALUES, row by row."""
+    with link, link.cursor() as cursor:
+        for table, held in rows.items():
+            names = pattern.tables[table]
+            cursor.executemany(
+                f"INSERT INTO {table} ({','.join(names)}) VALUES ({','.join(['%s'] * len(names))})", held
+            )
+
+
 def insert_unnest(link: Any, pattern: Pattern, rows: dict[str, list[Row]]) -> None:
     """One transaction of INSERT … SELECT FROM unnest."""
     with link, link.cursor() as cursor:
