@@ -15,12 +15,16 @@ _MISSING = object()
 
 
 class Later(Generic[T]):
-    """One value, or one exception, of the future. It has one receiver: call either `then`, `map` or `result`, once."""
+    """One value, or one exception, of the future. It has one receiver: call either `then`, `map` or `result`, once.
 
-    __slots__ = ("_callback", "_lock", "_outcome")
+    No lock: under gevent making one takes 7 µs, and there are two of these a request. Each side leaves its part before
+    it looks for the other's, so at least one sees both; `_turn` can be taken once.
+    """
+
+    __slots__ = ("_callback", "_outcome", "_turn")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._turn = [True]
         self._outcome: object = _MISSING
         self._callback: Callable[[T | BaseException], None] | None = None
 
@@ -33,18 +37,23 @@ class Later(Generic[T]):
 
     def resolve(self, outcome: T | BaseException) -> None:
         """The value, or what went wrong. A receiver that was registered is called, here and now; it must not raise."""
-        with self._lock:
-            self._outcome, callback = outcome, self._callback
-        if callback is not None:
-            callback(outcome)
+        self._outcome = outcome
+        if self._callback is not None:
+            self._call()
 
     def then(self, callback: Callable[[T | BaseException], None]) -> None:
         """Call `callback` with the outcome: now if it is there, else from where it is resolved."""
-        with self._lock:
-            if self._outcome is _MISSING:
-                self._callback = callback
-                return
-        callback(cast("T | BaseException", self._outcome))
+        self._callback = callback
+        if self._outcome is not _MISSING:
+            self._call()
+
+    def _call(self) -> None:
+        try:
+            self._turn.pop()
+        except IndexError:
+            return  # the other side saw both, too, and was first
+        if self._callback is not None:
+            self._callback(cast("T | BaseException", self._outcome))
 
     def map(self, function: Callable[[T], R]) -> "Later[R]":
         """What `function` makes of the value; an exception, of either, is the outcome as it is."""

@@ -20,9 +20,9 @@ class _Spot:
     ordinal: int = 1
 
 
-def names_asked(submissions: Iterable[Submission]) -> set[str]:
-    """The ids whose presence decides; where a place is taken, its `~n` neighbours count too."""
-    return {submission.signal.wanted_id for submission in submissions}
+def names_asked(submissions: Iterable[Submission]) -> list[str]:
+    """The id that each wants, whose presence decides; where a place is taken, its `~n` neighbours count too."""
+    return [submission.signal.wanted_id for submission in submissions]
 
 
 def neighbours(place: str) -> tuple[str, str]:
@@ -45,17 +45,17 @@ class Admission:
         self._added: dict[str, str] = {}  # to what is taken
         self._spots: dict[str, _Spot] = {}
 
-    def add_all(self, submissions: Sequence[Submission]) -> "Admission":
-        """Decide about each, in order; later ones see the earlier ones."""
-        for submission in submissions:
-            self.verdicts.append(self._decide(submission))
+    def add_all(self, submissions: Sequence[Submission], names: Sequence[str]) -> "Admission":
+        """Decide about each, in order; later ones see the earlier ones. `names` are those of `names_asked`."""
+        for submission, name in zip(submissions, names, strict=True):
+            self.verdicts.append(self._decide(submission, name))
         return self
 
-    def _decide(self, submission: Submission) -> Verdict:
+    def _decide(self, submission: Submission, name: str) -> Verdict:
         key, signal = submission.key, submission.signal
         if key is not None and (kept := self.answers.get(key.name) or self._kept.get(key.name)) is not None:
             return replay(key, kept)
-        verdict = self._place(signal) if signal.signal_id is None else self._name(signal, signal.signal_id)
+        verdict = self._place(signal, name) if signal.signal_id is None else self._name(signal, name)
         if key is not None and verdict.error is None:
             self.answers[key.name] = KeptAnswer(key.body_hash, verdict.id)
         return verdict
@@ -69,9 +69,8 @@ class Admission:
             return Verdict("duplicate", signal_id)
         return Verdict("refused", error=InvalidInput.field("signal_id", "already names a different signal"))
 
-    def _place(self, signal: NewSignal) -> Verdict:
+    def _place(self, signal: NewSignal, place: str) -> Verdict:
         """The first free name at the signal's place, unless the signal is there already."""
-        place = signal.place
         if self._document(place) is None:
             return self._store(signal, place)
         spot = self._spots.setdefault(place, _Spot())

@@ -3,8 +3,8 @@
 A commit waits for the disk, and the disk takes a hundred rows as fast as one. While one transaction is written the next
 one gathers; nobody waits for a timer. The plain way, one transaction a writer, gives the same answers.
 
-Two threads work while anybody waits (greenlets in a process that gevent has patched): one writes, the other answers.
-Answering a batch takes as long as writing one, so the next transaction must not wait for it.
+Two threads work as long as there is work, and linger (greenlets in a process that gevent has patched): one writes, the
+other answers. Answering a batch takes as long as writing one, so the next transaction must not wait for it.
 """
 
 import threading
@@ -21,6 +21,7 @@ MAX_BATCH = 256  # rows in one transaction: past that the throughput no longer g
 MAX_WAITING = 4096  # writers; more are told to come back
 WAIT_S = 8.0  # the longest that a writer waits, whatever the database does; a hung one does nothing for ever
 LOOKS = 8  # at the clock in that time
+LINGER_S = 10.0  # starting a thread takes longer than writing a row
 NOT_STORED = "the database is too slow; nothing was stored"
 UNSURE = (
     "the database is too slow; the row may be stored or not: retry under an Idempotency-Key, or with a timestamp of "
@@ -63,6 +64,7 @@ class GroupCommit(Generic[T]):
         self._lock = threading.Lock()
         self._queue: deque[_Batch[T]] = deque()  # gathering; what is being written has left it
         self._written: deque[tuple[_Batch[T], Outcomes]] = deque()  # to be answered
+        self._work = threading.Event()  # for who writes
         self._news = threading.Event()  # for who answers
         self.waiting = 0  # writers not yet answered, those of a transaction that is being written included
         self._writing: _Batch[T] | None = None
@@ -92,6 +94,8 @@ class GroupCommit(Generic[T]):
             threading.Thread(target=self._write_all, name="group-commit", daemon=True).start()
         if answers:
             threading.Thread(target=self._answer_all, name="group-answers", daemon=True).start()
+        if not self._work.is_set():
+            self._work.set()
         return answer
 
     def _refuse_if_late_or_full(self) -> None:
@@ -108,23 +112,28 @@ class GroupCommit(Generic[T]):
     # --- writing
 
     def _write_all(self) -> None:
-        """Write batch after batch until nobody waits."""
-        while (batch := self._take()) is not None:
-            outcomes = self._write(batch)
-            with self._lock:
-                self._writing = None
-                self._written.append((batch, outcomes))
-            self._news.set()
+        """Write batch after batch until nobody has come for a while."""
+        while self._work.wait(LINGER_S) or not self._may_end():
+            while (batch := self._take()) is not None:
+                outcomes = self._write(batch)
+                with self._lock:
+                    self._writing = None
+                    self._written.append((batch, outcomes))
+                self._news.set()
 
     def _take(self) -> _Batch[T] | None:
         with self._lock:
             if not self._queue:
-                self._writer_runs = False
-                self._news.set()
+                self._work.clear()
                 return None
             batch = self._writing = self._queue.popleft()
             self._begun_at = self._monotonic()
             return batch
+
+    def _may_end(self) -> bool:
+        with self._lock:
+            self._writer_runs = bool(self._queue)
+            return not self._writer_runs
 
     def _write(self, batch: _Batch[T]) -> Outcomes:
         try:

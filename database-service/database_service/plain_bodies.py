@@ -37,7 +37,8 @@ class PlainSignal(Struct, forbid_unknown_fields=True):
     stop_loss: Price | None = None
     take_profit: Price | None = None
     leverage: Annotated[float, Meta(gt=0, le=1000)] | None = None
-    indicators: Raw = NULL  # left to the parser of all other bodies: whole numbers past 64 bits differ
+    # Left to the parser of all other bodies, since whole numbers past 64 bits differ; a Raw before `_normal`.
+    indicators: Raw = NULL
     metadata: Raw = NULL
     signal_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9:._~-]{1,128}\Z")] | None = None
 
@@ -48,6 +49,7 @@ class _Odd(ValueError):
 
 _one = msgspec.json.Decoder(PlainSignal).decode
 _many = msgspec.json.Decoder(list[PlainSignal]).decode
+_lines = msgspec.json.Decoder(PlainSignal).decode_lines
 
 
 def plain_signal(data: bytes) -> PlainSignal | None:
@@ -58,10 +60,11 @@ def plain_signal(data: bytes) -> PlainSignal | None:
         return None
 
 
-def plain_signals(data: bytes) -> list[PlainSignal] | None:
-    """The same of an array; None if a single row isn't plain."""
+def plain_signals(data: bytes, in_lines: bool) -> list[PlainSignal] | None:
+    """The same of an array, or of lines; None if a single row isn't plain."""
+    decode = _lines if in_lines else _many
     try:
-        return None if b"\\u0000" in data else [_normal(row) for row in _many(data)]
+        return None if b"\\u0000" in data else [_normal(row) for row in decode(data)]
     except (msgspec.MsgspecError, ValueError):
         return None
 

@@ -148,9 +148,11 @@ def new_signal(body: bodies.SaveBody | PlainSignal, now: datetime) -> NewSignal:
     moment = body.timestamp
     if moment is not None:
         _in_range("timestamp", moment, now)
+    indicators: Any = body.indicators  # a PlainSignal's is a value by now
+    metadata: Any = body.metadata
     return NewSignal(
         body.symbol, body.signal_type, body.confidence, body.price, moment or now, moment is not None, body.strategy,
-        body.bot_id, body.timeframe, body.stop_loss, body.take_profit, body.leverage, body.indicators, body.metadata,
+        body.bot_id, body.timeframe, body.stop_loss, body.take_profit, body.leverage, indicators, metadata,
         body.signal_id,
     )  # fmt: skip
 

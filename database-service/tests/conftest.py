@@ -17,10 +17,12 @@ from database_service.performance import ClosedTrade, TradeSubmission
 from database_service.signals import NewSignal, Submission
 from database_service.storage import Store
 from database_service.stores.cache import CacheStore
+from database_service.stores.connections import Connections
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.schema import metadata
-from database_service.stores.sqlite import sqlite_store, sqlite_url
+from database_service.stores.sql import SqlStore
+from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
 from shared.redis_cache import RedisCache
 from shared.testing.fakes import FakeClock
 
@@ -84,6 +86,19 @@ def open_sqlite(tmp_path: Path, migrated_sqlite: bytes) -> Callable[[], Store]:
 
 
 @pytest.fixture
+def open_plain(tmp_path: Path, migrated_sqlite: bytes) -> Callable[[], Store]:
+    """The same, with the statements that no database has to itself: the hot ones must do what these do."""
+    path = tmp_path / "database.sqlite3"
+    path.write_bytes(migrated_sqlite)
+
+    def open_it() -> Store:
+        clock = FakeClock()
+        return _prepared(SqlStore(Connections(sqlite_engine(sqlite_url(path)), clock, explain), clock))
+
+    return open_it
+
+
+@pytest.fixture
 def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
     """Opens the same PostgreSQL database each time it is called; empty at first."""
     engine = postgres_engine(migrated_postgres)
@@ -114,6 +129,7 @@ MARKED = [
     "memory",
     pytest.param("redis", marks=pytest.mark.redis),
     pytest.param("sqlite", marks=pytest.mark.database),
+    pytest.param("plain", marks=pytest.mark.database),
     pytest.param("postgres", marks=pytest.mark.database),
 ]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from database_service.admission import Admission
+from database_service.admission import Admission, names_asked
 from database_service.cursors import MAX_NUMBER, decode_cursor, encode_cursor
 from database_service.signals import Cursor, NewSignal, SignalFilter, Submission, content_of, normal_symbol, stored
 from shared.clock import parse_time
@@ -89,7 +89,7 @@ def test_a_stored_signal_says_what_the_new_one_said(
 def test_free_names_cost_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NewSignal, "digest", lambda _: pytest.fail("worked out"))
     submissions = [Submission(new(**fields)) for fields in ({}, {"symbol": "B"}, {"signal_id": "x"})]
-    admission = Admission({}, {}).add_all(submissions)
+    admission = Admission({}, {}).add_all(submissions, names_asked(submissions))
     assert [verdict.status for verdict in admission.verdicts] == ["stored"] * 3
 
 
@@ -99,7 +99,7 @@ def test_each_content_at_a_place_has_exactly_one_id(wanted: list[tuple[float, st
         Submission(new(price=price, symbol=symbol, timestamp=NOON + timedelta(seconds=second)))
         for price, symbol, second in wanted
     ]
-    admission = Admission({}, {}).add_all(submissions)
+    admission = Admission({}, {}).add_all(submissions, names_asked(submissions))
     ids = {content: verdict.id for content, verdict in zip(wanted, admission.verdicts, strict=True)}
     assert len(set(ids.values())) == len(ids) == len(admission.signals)
     assert [ids[content] for content in wanted] == [verdict.id for verdict in admission.verdicts]

@@ -86,7 +86,8 @@ class Lane:
     def recognise(self, seen: bytes) -> HotRequest | None:
         """The request whose head stands at the beginning of `seen`, if it is a plain one of a hot route."""
         begin = seen.find(b"\r\n")
-        route, path, query = self._posts.get(seen[:begin]), "", {}
+        route, path = self._posts.get(seen[:begin]), ""
+        query: dict[str, str] = {}
         if route is None:
             found = self._get(seen[:begin]) if seen.startswith(b"GET ") else None
             if found is None:

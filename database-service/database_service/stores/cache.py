@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import orjson
+from msgspec import structs
 
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, Verdict
@@ -185,6 +186,8 @@ def _encode(row: Row) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, StoredSignal):
+        return structs.asdict(value)
     return str(value) if isinstance(value, Decimal) else value._asdict()
 
 

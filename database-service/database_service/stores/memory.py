@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from database_service.admission import Admission
+from database_service.admission import Admission, names_asked
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
@@ -67,10 +67,13 @@ class MemoryStore:
 
     # --- signals
 
+    def _admit(self, submissions: Sequence[Submission]) -> Admission:
+        return Admission(self._kept, self._documents).add_all(submissions, names_asked(submissions))
+
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:  # noqa: ARG002  # memory bounds keys by number
         """See `SignalStore.append`."""
         with self._lock:
-            admission = Admission(self._kept, self._documents).add_all(submissions)
+            admission = self._admit(submissions)
             self._take_in(admission)
             return admission.verdicts
 
@@ -79,7 +82,7 @@ class MemoryStore:
         with self._lock:
             if batch.key is not None and (kept := self._kept.get(batch.key.name)) is not None:
                 return answer_again(batch.key, kept)
-            admission = Admission(self._kept, self._documents).add_all(batch.submissions())
+            admission = self._admit(batch.submissions())
             answer = batch.conclude(admission.verdicts)
             self._take_in(admission)
             if batch.key is not None:

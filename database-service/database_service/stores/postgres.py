@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from database_service.stores.connections import Connections, Kind
+from database_service.stores.postgres_statements import PostgresStatements
 from database_service.stores.sql import SqlStore
 from shared.clock import Clock
 
@@ -54,7 +55,7 @@ def postgres_engine(url: str, pool_size: int = 5) -> sa.Engine:
 
 def postgres_store(url: str, clock: Clock) -> SqlStore:
     """The store in this database. Opens nothing yet."""
-    return SqlStore(Connections(postgres_engine(url), clock, explain, _take_turn), clock)
+    return SqlStore(Connections(postgres_engine(url), clock, explain, _take_turn), clock, PostgresStatements())
 
 
 def _take_turn(link: sa.Connection, alone: bool) -> None:

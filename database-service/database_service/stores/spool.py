@@ -20,6 +20,7 @@ from database_service.stores.connections import Connections
 from database_service.stores.schema import idempotency_keys, signal_names, signals
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_url
+from database_service.stores.sqlite_statements import SqliteStatements
 from shared.clock import Clock, parse_time, to_iso
 from shared.errors import Unavailable
 
@@ -48,7 +49,8 @@ class Spool:
     def __init__(self, path: Path, clock: Clock, max_rows: int):
         self._engine = sqlite_engine(sqlite_url(path))
         self._connections = Connections(self._engine, clock, explain)
-        self._store, self._clock, self._max_rows = SqlStore(self._connections, clock), clock, max_rows
+        self._store = SqlStore(self._connections, clock, SqliteStatements())
+        self._clock, self._max_rows = clock, max_rows
         self._acknowledged: dict[KeyName, KeptAnswer] = {}
         self._lock = threading.Lock()
         self.length = 0

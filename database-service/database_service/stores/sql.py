@@ -3,22 +3,21 @@
 Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from database_service.admission import Admission, names_asked, neighbours
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
-from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
+from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
 from database_service.retention import Aged
 from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
-from database_service.stores.chain import chained, verify_stretch
+from database_service.stores.chain import verify_stretch
 from database_service.stores.connections import Connections, LostRace
 from database_service.stores.expiry import expire
 from database_service.stores.schema import (
@@ -31,12 +30,11 @@ from database_service.stores.schema import (
     signals,
     user_settings,
 )  # fmt: skip
+from database_service.stores.statements import PlainStatements, Statements, documents
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
 
-CHUNK = 500  # values in one IN list
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
-V = TypeVar("V")
 
 
 class SqlStore:
@@ -45,8 +43,9 @@ class SqlStore:
     durable = True
     source: Literal["database"] = "database"
 
-    def __init__(self, connections: Connections, clock: Clock):
+    def __init__(self, connections: Connections, clock: Clock, statements: Statements | None = None):
         self._connections, self._clock = connections, clock
+        self._statements = statements or PlainStatements()
         self._reading, self._transact = connections.reading, connections.transact
         self._counts, self._counted_at = Counts(0, 0), float("-inf")
         self._purged_at: datetime | None = None
@@ -98,20 +97,38 @@ class SqlStore:
         return admission.verdicts
 
     def _append(self, link: sa.Connection, submissions: Sequence[Submission], now: datetime) -> Admission:
-        kept = self._kept_answers(link, [s.key for s in submissions if s.key is not None])
-        taken = self._taken_names(link, submissions)
-        admission = Admission(kept, taken).add_all(submissions)
-        if admission.signals:
-            places = chained(link, admission.signals)
-            rows = [
-                {**_columns(signals, signal), "id": place.sequence, "hash": place.hash}
-                for signal, place in zip(admission.signals, places, strict=True)
-            ]
-            names = [{name: row[name] for name in ("signal_id", "timestamp", "id")} for row in rows]
-            link.execute(sa.insert(signal_names), names)
-            link.execute(sa.insert(signals), rows)
-        self._keep(link, admission.answers.items(), now)
+        keys = {s.key.name for s in submissions if s.key is not None}
+        names = names_asked(submissions)
+        known = self._statements.look_up(link, keys, names)
+        taken = known.taken and known.taken | self._neighbours(link, submissions, known.taken)
+        admission = Admission(known.kept, taken).add_all(submissions, names)
+        self._write(link, known.head, admission.signals, list(admission.answers.items()), now)
         return admission
+
+    def _neighbours(
+        self, link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
+    ) -> dict[str, str]:
+        """What stands at the `~n` of places that are taken: hardly ever anything is."""
+        name = signal_names.c.signal_id
+        found: dict[str, str] = {}
+        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
+            first, end = neighbours(place)
+            found |= documents(link, sa.and_(name >= first, name < end))
+        return found
+
+    def _write(
+        self,
+        link: sa.Connection,
+        head: Head | None,
+        new: Sequence[StoredSignal],
+        answers: Sequence[tuple[KeyName, KeptAnswer]],
+        now: datetime,
+    ) -> None:
+        """Write, and now and then forget the keys that are too old to matter."""
+        self._statements.write(link, head, new, answers, now)
+        if answers and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
+            link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
+            self._purged_at = now
 
     def append_batch(self, batch: Batch, now: datetime) -> str:
         """See `Store.append_batch`."""
@@ -120,25 +137,13 @@ class SqlStore:
         return answer
 
     def _append_batch(self, link: sa.Connection, batch: Batch, now: datetime) -> tuple[str, int]:
-        if batch.key is not None and (kept := self._kept_answers(link, [batch.key])):
-            return answer_again(batch.key, kept[batch.key.name]), 0
+        if batch.key is not None and (known := self._statements.look_up(link, [batch.key.name], ()).kept):
+            return answer_again(batch.key, known[batch.key.name]), 0
         admission = self._append(link, batch.submissions(), now)
         answer = batch.conclude(admission.verdicts)
         if batch.key is not None:
-            self._keep(link, [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
+            self._write(link, None, (), [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
         return answer, len(admission.signals)
-
-    def _taken_names(self, link: sa.Connection, submissions: Sequence[Submission]) -> dict[str, str]:
-        name = signal_names.c.signal_id
-        taken: dict[str, str] = {}
-        for names in _chunks(names_asked(submissions)):
-            taken |= _documents(link, name.in_(names))
-        if not taken:
-            return taken  # the rule: no place needs to be worked out again
-        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
-            first, end = neighbours(place)
-            taken |= _documents(link, sa.and_(name >= first, name < end))
-        return taken
 
     def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
         """See `audit.Chained`."""
@@ -148,7 +153,7 @@ class SqlStore:
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
         with self._reading() as link:
-            return _documents(link, signal_names.c.signal_id == signal_id).get(signal_id)
+            return documents(link, signal_names.c.signal_id == signal_id).get(signal_id)
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
@@ -184,7 +189,7 @@ class SqlStore:
         return verdicts
 
     def _track(self, link: sa.Connection, submissions: Sequence[TradeSubmission], now: datetime) -> list[Verdict]:
-        kept = self._kept_answers(link, [s.key for s in submissions if s.key is not None])
+        kept = self._statements.look_up(link, {s.key.name for s in submissions if s.key}, ()).kept
         verdicts, rows, new = [], [], {}
         for trade, key in ((s.trade, s.key) for s in submissions):
             if key is not None and (known := kept.get(key.name)) is not None:
@@ -196,7 +201,7 @@ class SqlStore:
             verdicts.append(Verdict("stored", trade.performance_id))
         if rows:
             link.execute(sa.insert(performance), rows)
-        self._keep(link, new.items(), now)
+        self._write(link, None, (), list(new.items()), now)
         return verdicts
 
     def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
@@ -246,45 +251,9 @@ class SqlStore:
             raise LostRace
         return SavedSettings(version, document)
 
-    # --- idempotency keys
 
-    def _kept_answers(self, link: sa.Connection, keys: Iterable[Key]) -> dict[KeyName, KeptAnswer]:
-        t, kept = idempotency_keys.c, {}
-        for names in _chunks({key.name for key in keys}):
-            known = sa.select(t.route, t.key, t.body_hash, t.answer).where(sa.tuple_(t.route, t.key).in_(names))
-            for row in link.execute(known):
-                kept[KeyName(row.route, row.key)] = KeptAnswer(row.body_hash, row.answer)
-        return kept
-
-    def _keep(self, link: sa.Connection, answers: Iterable[tuple[KeyName, KeptAnswer]], now: datetime) -> None:
-        """Store the new keys, and now and then forget those that are too old to matter."""
-        rows = [
-            {"route": n.route, "key": n.text, "body_hash": a.body_hash, "answer": a.answer, "created_at": now}
-            for n, a in answers
-        ]
-        if rows:
-            link.execute(sa.insert(idempotency_keys), rows)
-        if rows and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
-            link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
-            self._purged_at = now
-
-
-def _chunks(values: Iterable[V]) -> Iterator[list[V]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk
-
-
-def _documents(link: sa.Connection, named: sa.ColumnElement[bool]) -> dict[str, str]:
-    """The JSON texts of the signals whose row in `signal_names` is as `named` says, by id."""
-    n, s = signal_names.c, signals.c
-    here = sa.and_(s.id == n.id, s.timestamp == n.timestamp)
-    query = sa.select(n.signal_id, s.document).select_from(signal_names.join(signals, here)).where(named)
-    return {row.signal_id: row.document for row in link.execute(query)}
-
-
-def _columns(table: sa.Table, row: StoredSignal | StoredTrade) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.c if column.name not in {"id", "hash"}}
+def _columns(table: sa.Table, row: StoredTrade) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in table.c if column.name != "id"}
 
 
 def _signal_conditions(wanted: SignalFilter) -> list[sa.ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from sqlalchemy import event, exc
 
 from database_service.stores.connections import Connections, Kind
 from database_service.stores.sql import SqlStore
+from database_service.stores.sqlite_statements import SqliteStatements
 from shared.clock import Clock
 
 BUSY_S = 3.0  # how long to wait for another program that holds the file
@@ -49,7 +50,7 @@ def sqlite_engine(url: str) -> sa.Engine:
 
 def sqlite_store(path: Path, clock: Clock) -> SqlStore:
     """The store in this file. Opens nothing yet."""
-    return SqlStore(Connections(sqlite_engine(sqlite_url(path)), clock, explain), clock)
+    return SqlStore(Connections(sqlite_engine(sqlite_url(path)), clock, explain), clock, SqliteStatements())
 
 
 def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
