@@ -39,10 +39,8 @@ def measure(filled: Filled) -> Iterator[Line]:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         services = {SQLITE: ours(), POSTGRES: ours(DATABASE_URL=filled.server.create_database())}
         posting = {name: Posting(running.enter_context(service)) for name, service in services.items()}
-        runs: dict[str, Run] = {
-            f"{name}, {n}": partial(one.run, n) for name, one in posting.items() for n in CONNECTIONS
-        }
-        runs |= _raw_runs(running, filled.server, folder / "raw.sqlite3")
+        runs = _raw_runs(running, filled.server, folder / "raw.sqlite3")
+        runs |= {f"{name}, {n}": partial(one.run, n) for name, one in posting.items() for n in CONNECTIONS}
         for number in range(ROUNDS):
             say(f"batch: round {number + 1} of {ROUNDS}")
             for name, run in runs.items():
@@ -103,7 +101,7 @@ def _raw(link: Any, pattern: Pattern, insert: Callable[..., None], firsts: Itera
     """Rows a second; making them ready is not counted."""
     spent, rows = 0.0, 0
     while spent < SECONDS:
-        portion = next(pattern.portions(next(firsts), ROWS))
+        portion = pattern.rows(next(firsts), ROWS)
         begun = time.perf_counter()
         insert(link, pattern, portion)
         spent += time.perf_counter() - begun

@@ -15,7 +15,7 @@ from benchmarks.storage.servers import Start, node_peer, our_port, python_peer
 from benchmarks.storage.table import Line, Must, say
 from shared.testing.servers import PostgresServer
 
-ROUNDS, SECONDS, WARM_S = 3, 3.0, 1.0
+ROUNDS, SECONDS, WARM_S = 3, 2.5, 1.0
 CONNECTIONS = (64, 256)
 SQLITE, POSTGRES, PGBENCH = "SQLite FULL", "PostgreSQL", "pgbench, 64 clients"
 FLASK_SQLITE, FLASK_POSTGRES = "Flask + SQLAlchemy, SQLite", "Flask + SQLAlchemy, PostgreSQL"

@@ -25,7 +25,10 @@ Act = Callable[[], None]
 def measure(filled: Filled) -> Iterator[Line]:
     """A line for each database."""
     with tempfile.TemporaryDirectory() as folder:
-        targets = {SQLITE: Path(folder) / "bare.sqlite3", POSTGRES: filled.server.create_database()}
+        targets: dict[str, str | Path] = {
+            SQLITE: Path(folder) / "bare.sqlite3",
+            POSTGRES: filled.server.create_database(),
+        }
         for kind, target in targets.items():
             say(f"single: {SAVES} saves on {kind}")
             env = {"DATABASE_URL": filled.server.create_database()} if kind == POSTGRES else {}
@@ -55,10 +58,10 @@ def _bare(running: ExitStack, target: str | Path) -> Act:
     pattern = make(target)
     link = running.enter_context(closing(connect(target)))
     insert = insert_values if isinstance(target, str) else insert_sqlite
-    portions = pattern.portions(2, SAVES + WARM, size=1)
+    rows = iter([pattern.rows(number, 1) for number in range(2, 2 + SAVES + WARM)])
 
     def act() -> None:
-        insert(link, pattern, next(portions))
+        insert(link, pattern, next(rows))
 
     return act
 
