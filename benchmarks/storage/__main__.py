@@ -34,6 +34,7 @@ def main() -> None:
             for line in importlib.import_module(f"benchmarks.storage.{name}").measure(places):
                 table.add([line])
             say(f"{name}: {time.perf_counter() - begun:.0f} s")
+        table.end()
 
 
 if __name__ == "__main__":

@@ -55,7 +55,9 @@ def _wrk(program: str, port: int, connections: int, seconds: float) -> Load:
     url = f"http://127.0.0.1:{port}/signals/save"
     words = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(SCRIPT), url]
     run = f"{time.time_ns():x}"
-    done = subprocess.run([program, *words, "--", run], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [program, *words, "--", run], capture_output=True, text=True, check=True, timeout=seconds + 60
+    )
     found = json.loads(done.stdout.strip().splitlines()[-1])
     statuses = {int(status): count for status, count in found.pop("statuses").items()}
     return Load(statuses=statuses, **found)

@@ -36,7 +36,8 @@ def measure(filled: Filled) -> Iterator[Line]:
     loads: dict[tuple[str, int], list[Load]] = {}
     with contextlib.ExitStack() as running, tempfile.TemporaryDirectory() as folder:
         runs = _runs(running, _servers(filled.server, Path(folder)))
-        runs[PGBENCH] = pgbench(filled.server)
+        if (rate := pgbench(filled.server)) is not None:
+            runs[PGBENCH] = rate
         for number in range(ROUNDS):
             say(f"save: round {number + 1} of {ROUNDS}")
             for connections in CONNECTIONS:
@@ -44,9 +45,8 @@ def measure(filled: Filled) -> Iterator[Line]:
                     loads.setdefault((name, connections), []).append(run(connections, SECONDS))
     for connections in CONNECTIONS:
         for ours, peer, must in PAIRS:
-            if (peer, connections) in loads:
-                what = f"save, {ours}, {connections} connections"
-                yield _line(what, loads[ours, connections], peer, loads[peer, connections], must)
+            what = f"save, {ours}, {connections} connections"
+            yield _line(what, loads[ours, connections], peer, loads.get((peer, connections), []), must)
 
 
 def _servers(postgres: PostgresServer, folder: Path) -> dict[str, Start]:
@@ -74,6 +74,8 @@ def _runs(running: contextlib.ExitStack, servers: dict[str, Start]) -> dict[str,
 
 
 def _line(what: str, ours: list[Load], peer: str, theirs: list[Load], must: Must | None) -> Line:
+    if not theirs:
+        return Line(what, _figure(ours), f"{peer}: left out, it is not installed", failed=failures(ours))
     ratio = _rate(ours) / _rate(theirs)
     failed = failures(ours) + (f"; {peer}: {lost}" if (lost := failures(theirs)) else "")
     return Line(what, _figure(ours), f"{peer}: {_figure(theirs)}", ratio, must, failed)
