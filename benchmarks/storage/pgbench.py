@@ -22,7 +22,7 @@ OWN = {  # what differs from signal to signal; the rest is as in the pattern
 }
 
 
-def pgbench(postgres: PostgresServer) -> Callable[[int, float], Load] | None:
+def pgbench(postgres: PostgresServer) -> Callable[[int, int], Load] | None:
     """A run of it on a database of its own, always with 64 clients, whatever number of connections is asked for.
 
     None where it isn't installed: not every package of PostgreSQL brings it.
@@ -37,7 +37,7 @@ def pgbench(postgres: PostgresServer) -> Callable[[int, float], Load] | None:
         cursor.execute("CREATE SEQUENCE pgbench_numbers START 1000 CACHE 100")
         statement = _insert(cursor, pattern)
 
-    def run(_connections: int, seconds: float) -> Load:
+    def run(_connections: int, seconds: int) -> Load:
         with NamedTemporaryFile("w", suffix=".sql") as script:
             script.write(SET + statement)
             script.flush()
@@ -60,8 +60,8 @@ def _literal(cursor: Any, value: Any) -> str:
     return text
 
 
-def _run(program: str, url: str, script: str, seconds: float) -> Load:
-    words = ["-n", "-M", "prepared", "-c", str(CLIENTS), "-j", str(THREADS), "-T", str(round(seconds)), "-f", script]
+def _run(program: str, url: str, script: str, seconds: int) -> Load:
+    words = ["-n", "-M", "prepared", "-c", str(CLIENTS), "-j", str(THREADS), "-T", str(seconds), "-f", script]
     done = subprocess.run([program, *words, url], capture_output=True, text=True, check=True, timeout=seconds + 60)
     rate = float(re.findall(r"tps = ([0-9.]+)", done.stdout)[0])
     return Load(1.0, {200: round(rate)}, nan, nan, 0)  # its latencies would have to be logged one by one

@@ -15,7 +15,7 @@ from benchmarks.storage.servers import Start, node_peer, our_port, python_peer
 from benchmarks.storage.table import Line, Must, say
 from shared.testing.servers import PostgresServer
 
-ROUNDS, SECONDS, WARM_S = 3, 2.5, 1.0
+ROUNDS, SECONDS, WARM_S = 3, 2, 1
 CONNECTIONS = (64, 256)
 SQLITE, POSTGRES, PGBENCH = "SQLite FULL", "PostgreSQL", "pgbench, 64 clients"
 FLASK_SQLITE, FLASK_POSTGRES = "Flask + SQLAlchemy, SQLite", "Flask + SQLAlchemy, PostgreSQL"
@@ -28,7 +28,7 @@ PAIRS = (  # ours, the peer, and what is asked
     (POSTGRES, FLASK_POSTGRES, None),
     (POSTGRES, PGBENCH, Must(None, 1)),
 )
-Run = Callable[[int, float], Load]  # so many connections, so many seconds
+Run = Callable[[int, int], Load]  # so many connections, so many seconds
 
 
 def measure(filled: Filled) -> Iterator[Line]:
