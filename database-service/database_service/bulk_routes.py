@@ -10,7 +10,7 @@ import orjson
 from flask import Response
 
 from database_service import answers, bodies
-from database_service.batches import MAX_ROWS, Batch, BatchRefused
+from database_service.batches import MAX_ROWS, ROUTE, Batch, BatchRefused
 from database_service.config import DatabaseSettings
 from database_service.exports import WRITERS, Writer
 from database_service.idempotency import Key, KeyName
@@ -18,7 +18,7 @@ from database_service.plain_bodies import plain_signals
 from database_service.routes import Desk, durability, new_signal
 from database_service.signals import Cursor, NewSignal, SignalFilter
 from database_service.storage import Store
-from shared.errors import FleetError, InvalidInput, error_document
+from shared.errors import FleetError, InvalidInput, Unavailable, error_document
 from shared.service import Service
 from shared.web.answers import json_answer
 from shared.web.rows import PORTION, Rows
@@ -45,7 +45,7 @@ def _add_batch(service: Service, settings: DatabaseSettings, desk: Desk) -> None
         signals = _signals(service, body)
         key = None
         if headers.key is not None:
-            key = Key(KeyName("/signals/batch", headers.key), _hash(body, query.atomic))
+            key = Key(KeyName(ROUTE, headers.key), _hash(body, query.atomic))
         try:
             answer: str = desk.write(desk.store.append_batch, Batch(signals, key, query.atomic), service.clock.now())
         except BatchRefused as refused:
@@ -89,6 +89,8 @@ def _parts(desk: Desk, wanted: SignalFilter, writer: Writer) -> Iterator[bytes]:
 
 def _part(store: Store, wanted: SignalFilter, writer: Writer, after: Cursor | None) -> tuple[bytes, Cursor | None]:
     page = store.history(wanted, writer.portion, after)
+    if not page.complete:  # a file says nowhere that it is only a part
+        raise Unavailable("the database is away: an export would miss what it holds")
     return writer.rows(page.documents), page.next
 
 

@@ -9,18 +9,18 @@ from typing import Any
 import orjson
 from werkzeug.routing import BaseConverter
 
-from database_service import answers, bodies
+from database_service import answers, bodies, performance
 from database_service.config import DatabaseSettings
 from database_service.cursors import encode_cursor
 from database_service.idempotency import Key, KeyName, Verdict, hash_body
-from database_service.performance import ClosedTrade, TradeFilter, TradeSubmission, earned
+from database_service.performance import ClosedTrade, TradeFilter, Trades, TradeSubmission, earned
 from database_service.plain_bodies import PlainSignal, plain_signal
 from database_service.signals import NewSignal, Page, Submission
 from database_service.statistics import statistics
 from database_service.storage import Store
 from database_service.user_settings import SavedSettings
 from shared.clock import check_range
-from shared.errors import InvalidInput, NotFound
+from shared.errors import InvalidInput, NotFound, Unavailable
 from shared.later import Later
 from shared.service import Service
 
@@ -80,6 +80,7 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
             "source": desk.store.source,
             "next_cursor": page.next and encode_cursor(page.next),
             "signals": [orjson.Fragment(document) for document in page.documents],
+            **completeness(page),
         }
         return {"data": data}
 
@@ -101,7 +102,7 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
     )  # fmt: skip
     def track(body: bodies.TrackBody, headers: bodies.KeyHeader) -> Later[dict[str, Any]]:
         now = service.clock.now()
-        key = _key("/performance/track", headers, bodies.TrackBody.model_fields, body)
+        key = _key(performance.ROUTE, headers, bodies.TrackBody.model_fields, body)
         submission = TradeSubmission(_closed_trade(body, now), key)
         return desk.track(submission, now).map(tracked)
 
@@ -118,7 +119,7 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
     )  # fmt: skip
     def stats(query: bodies.StatsQuery) -> dict[str, Any]:
         wanted = TradeFilter(**{name: getattr(query, name) for name in TradeFilter.__slots__})
-        figures: dict[str, Any] = desk.read(lambda: statistics(desk.store.trades(wanted)))
+        figures: dict[str, Any] = desk.read(_figures, desk.store, wanted)
         return {"data": {"strategy": query.strategy, **figures, "source": desk.store.source}}
 
 
@@ -141,6 +142,15 @@ def _add_settings(service: Service, settings: DatabaseSettings, desk: Desk) -> N
         change = (_user(user), body.version, document, service.clock.now())
         saved: SavedSettings = desk.write(desk.store.save_settings, *change)
         return {"version": saved.version, "settings": body.settings}
+
+
+def _figures(store: Store, wanted: TradeFilter) -> dict[str, Any]:
+    try:
+        trades = store.trades(wanted)
+        return {**statistics(trades), **completeness(trades)}
+    except Unavailable:  # a database that went away in the middle: what waits for it may be known
+        trades = store.trades(wanted)
+        return {**statistics(trades), **completeness(trades)}
 
 
 def new_signal(body: bodies.SaveBody | PlainSignal, now: datetime) -> NewSignal:
@@ -191,6 +201,11 @@ def _accepted(verdict: Verdict) -> Verdict:
     if verdict.error is not None:
         raise verdict.error
     return verdict
+
+
+def completeness(found: Page | Trades) -> dict[str, bool]:
+    """Said only where it is missing, as durability is."""
+    return {} if found.complete else {"complete": False}
 
 
 def durability(store: Store) -> dict[str, bool]:

@@ -203,10 +203,14 @@ class SignalFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of history, newest first: the signals' JSON texts, and where the next page begins (None: at the end)."""
+    """A page of history, newest first: the signals' JSON texts, and where the next page begins (None: at the end).
+
+    `complete` is False where the database is away and only what waits for it is known.
+    """
 
     documents: list[str]
     next: Cursor | None
+    complete: bool = True
 
 
 class SignalStore(Protocol):

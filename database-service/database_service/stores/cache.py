@@ -5,7 +5,7 @@ this process; when it is back it gets the whole again. At the first contact its 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from msgspec import structs
 
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, Verdict
-from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
+from database_service.performance import StoredTrade, TradeFilter, Trades, TradeSubmission
 from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
 from database_service.stores.memory import KINDS, MAX_ROWS, Kind, MemoryStore, Row
@@ -98,7 +98,7 @@ class CacheStore:
         self._sync()
         return verdicts
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
+    def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`."""
         self._join()
         return self._memory.trades(wanted)

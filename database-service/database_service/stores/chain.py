@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from database_service.audit import START, Head, Link, Stretch, Verified, at_the_end, verify
+from database_service.stores.connections import streamed
 from database_service.stores.schema import audit_removed, signals
 from database_service.stores.statements import read_head
 
@@ -29,7 +30,7 @@ def _links(link: sa.Connection, start: int, end: int, limit: int) -> Iterator[Li
     # One statement, one snapshot: retention moves a row from one table to the other.
     every = _every().subquery()
     query = sa.select(every).where(every.c.sequence.between(start, end)).order_by(every.c.sequence).limit(limit)
-    for row in link.execution_options(yield_per=1000).execute(query):
+    for row in streamed(link, query):
         yield Link(row.sequence, row.hash, row.document)
 
 

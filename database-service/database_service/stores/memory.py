@@ -3,14 +3,14 @@
 import threading
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from database_service.admission import Admission, names_asked
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, KeyName, Verdict, answer_again, replay
-from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
+from database_service.performance import StoredTrade, TradeFilter, Trades, TradeSubmission
 from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
 from database_service.user_settings import SavedSettings, next_version
@@ -130,11 +130,11 @@ class MemoryStore:
             self._keep({key.name: KeptAnswer(key.body_hash, trade.performance_id)})
         return Verdict("stored", trade.performance_id)
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
+    def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`."""
         with self._lock:
             rows = sorted(self._rows["performance"].values(), key=_closing)
-        return (row.value.line for row in rows if wanted.admits(row.value))
+        return Trades(row.value.line for row in rows if wanted.admits(row.value))
 
     # --- settings
 

@@ -3,7 +3,8 @@
 Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,12 +14,12 @@ from database_service.admission import Admission, names_asked, neighbours
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
-from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
+from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
 from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import verify_stretch
-from database_service.stores.connections import Connections, LostRace
+from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
 from database_service.stores.expiry import expire
 from database_service.stores.schema import (
     HEAD,
@@ -30,10 +31,19 @@ from database_service.stores.schema import (
     signals,
     user_settings,
 )  # fmt: skip
-from database_service.stores.statements import PlainStatements, Statements, documents
+from database_service.stores.statements import PlainStatements, Statements, chunks, documents
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
+from shared.errors import Unavailable
 
+# Two look-ups, for TimescaleDB's sake as in `documents`. Built once: building them costs twice what running them does.
+PLACE_OF = sa.select(signal_names.c.id, signal_names.c.timestamp).where(
+    signal_names.c.signal_id == sa.bindparam("name")
+)
+DOCUMENT_AT = sa.select(signals.c.document).where(
+    signals.c.id == sa.bindparam("number"), signals.c.timestamp == sa.bindparam("moment")
+)
+Append = Callable[[Sequence[Submission], datetime], list[Verdict]]
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
 
 
@@ -49,8 +59,14 @@ class SqlStore:
         self._reading, self._transact = connections.reading, connections.transact
         self._counts, self._counted_at = Counts(0, 0), float("-inf")
         self._purged_at: datetime | None = None
+        self.append_with: Append = self.append_here  # a service may put a writer process (`Apart.append`) here
 
     # --- life
+
+    @property
+    def known_away(self) -> bool:
+        """True if the last call found no database."""
+        return self._connections.known_away
 
     @property
     def prepared(self) -> bool:
@@ -81,20 +97,36 @@ class SqlStore:
         """
         if self._connections.write_failed:
             self._transact(lambda link: link.execute(sa.text("UPDATE alembic_version SET version_num = version_num")))
+        with self._reading(PROBE_S) as link:
+            link.execute(sa.select(1))
+        if self._clock.monotonic() - self._counted_at >= COUNT_EVERY_S:
+            with suppress(Unavailable):  # so many rows that counting takes too long: the number stays as it was
+                self._count()
+
+    def _count(self) -> None:
+        self._counted_at = self._clock.monotonic()
         with self._reading() as link:
-            if self._clock.monotonic() - self._counted_at < COUNT_EVERY_S:
-                link.execute(sa.select(1))
-                return
             counts = [link.scalar(sa.select(sa.func.count()).select_from(table)) for table in (signals, performance)]
-        self._counts, self._counted_at = Counts(counts[0] or 0, counts[1] or 0), self._clock.monotonic()
+        self._counts = Counts(counts[0] or 0, counts[1] or 0)
 
     # --- signals
 
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """See `SignalStore.append`."""
+        return self.append_with(submissions, now)
+
+    def append_here(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
+        """`append` by this process."""
         admission = self._transact(lambda link: self._append(link, submissions, now), alone=True)
         self._counts = Counts(self._counts.signals + len(admission.signals), self._counts.performance)
         return admission.verdicts
+
+    def append_by(self, append: Append, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
+        """`append` as someone else does it (a writer process), counted and remembered as if it was done here."""
+        verdicts = self._connections.noting(lambda: append(submissions, now))
+        stored = sum(verdict.status == "stored" for verdict in verdicts)
+        self._counts = Counts(self._counts.signals + stored, self._counts.performance)
+        return verdicts
 
     def _append(self, link: sa.Connection, submissions: Sequence[Submission], now: datetime) -> Admission:
         keys = {s.key.name for s in submissions if s.key is not None}
@@ -132,7 +164,9 @@ class SqlStore:
 
     def append_batch(self, batch: Batch, now: datetime) -> str:
         """See `Store.append_batch`."""
-        answer, stored = self._transact(lambda link: self._append_batch(link, batch, now), alone=True)
+        answer, stored = self._transact(
+            lambda link: self._append_batch(link, batch, now), alone=True, rows=len(batch.rows)
+        )
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)
         return answer
 
@@ -145,6 +179,17 @@ class SqlStore:
             self._write(link, None, (), [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
         return answer, len(admission.signals)
 
+    def take_keys(self, answers: Mapping[KeyName, KeptAnswer], now: datetime) -> dict[KeyName, KeptAnswer]:
+        """Keep answers that were given elsewhere. Returns the other answers that the database had under such names."""
+
+        def work(link: sa.Connection) -> dict[KeyName, KeptAnswer]:
+            known = self._statements.look_up(link, answers, ()).kept
+            self._write(link, None, (), [one for one in answers.items() if one[0] not in known], now)
+            return known
+
+        known = self._transact(work, alone=True)
+        return {name: answer for name, answer in known.items() if answer != answers[name]}
+
     def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
         """See `audit.Chained`."""
         with self._reading() as link:
@@ -153,7 +198,8 @@ class SqlStore:
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
         with self._reading() as link:
-            return documents(link, signal_names.c.signal_id == signal_id).get(signal_id)
+            place = link.execute(PLACE_OF, {"name": signal_id}).one_or_none()
+            return place and link.scalar(DOCUMENT_AT, {"number": place.id, "moment": place.timestamp})
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
@@ -176,6 +222,7 @@ class SqlStore:
         if after is not None:
             here = sa.tuple_(signals.c.timestamp, signals.c.id)
             query = query.where(here < sa.tuple_(sa.literal(after.timestamp, Moment), sa.literal(after.number, Number)))
+            query = query.where(signals.c.timestamp <= after.timestamp)  # TimescaleDB leaves out the newer chunks by it
         with self._reading() as link:
             return link.execute(query).all()  # at once: row by row takes twice as long
 
@@ -204,8 +251,27 @@ class SqlStore:
         self._write(link, None, (), list(new.items()), now)
         return verdicts
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
+    def track_again(self, trades: Sequence[StoredTrade]) -> None:
+        """Store trades under the ids that they have already; one that is there stays as it is."""
+
+        def work(link: sa.Connection) -> int:
+            name, there = performance.c.performance_id, set[str]()
+            for names in chunks(trade.performance_id for trade in trades):
+                there.update(link.scalars(sa.select(name).where(name.in_(names))))
+            rows = [_columns(performance, trade) for trade in trades if trade.performance_id not in there]
+            if rows:
+                link.execute(sa.insert(performance), rows)
+            return len(rows)
+
+        new = self._transact(work, alone=True)
+        self._counts = Counts(self._counts.signals, self._counts.performance + new)
+
+    def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`; rows come in portions, so memory stays flat."""
+        return Trades(line for _, line in self.named_trades(wanted))
+
+    def named_trades(self, wanted: TradeFilter) -> Iterator[tuple[str, TradeLine]]:
+        """As `trades`, with their ids."""
         t = performance.c
         conditions = [
             column == value
@@ -214,10 +280,11 @@ class SqlStore:
         ]
         conditions += [t.closed_at >= wanted.start] if wanted.start else []
         conditions += [t.closed_at < wanted.end] if wanted.end else []
-        query = sa.select(t.closed_at, t.strategy, t.pnl).where(*conditions).order_by(t.closed_at, t.id)
+        columns = (t.performance_id, t.closed_at, t.strategy, t.pnl)
+        query = sa.select(*columns).where(*conditions).order_by(t.closed_at, t.id)
         with self._reading() as link:
-            for row in link.execution_options(yield_per=1000).execute(query):
-                yield TradeLine(*row)
+            for row in streamed(link, query):
+                yield row.performance_id, TradeLine(row.closed_at, row.strategy, row.pnl)
 
     # --- retention
 
