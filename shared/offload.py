@@ -70,8 +70,10 @@ def native_socket_pair() -> tuple[socket.socket, socket.socket]:
     from gevent.monkey import get_original
 
     native = get_original("socket", "socket")
-    ours, theirs = socket.socketpair()
-    return native(fileno=ours.detach()), native(fileno=theirs.detach())
+    pair = [native(fileno=half.detach()) for half in socket.socketpair()]
+    for half in pair:
+        half.setblocking(True)  # gevent's don't
+    return pair[0], pair[1]
 
 
 def is_patched() -> bool:

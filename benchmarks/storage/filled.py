@@ -80,8 +80,8 @@ def _fill(target: str | Path, pattern: Pattern, kind: str, held: int, millions: 
             _insert(cursor, pattern, kind, (max(last - PORTION + 1, FIRST), last))
             link.commit()
             if last % MILLION == 0:
-                spent_s = time.perf_counter() - begun
-                say(f"filled {kind} with {last // MILLION} of {millions} M signals in {spent_s:.0f} s")
+                seconds = time.perf_counter() - begun
+                say(f"filled {kind} with {last // MILLION} of {millions} M signals in {seconds:.0f} s")
         _settle(link, kind, millions * MILLION)
 
 

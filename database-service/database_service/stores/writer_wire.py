@@ -64,7 +64,7 @@ def problem_of(error: FleetError) -> Problem:
 
 def decided(verdict: Verdict) -> Decided:
     """`verdict` for the wire."""
-    return Decided(verdict.status, verdict.id, verdict.error and problem_of(verdict.error))
+    return Decided(verdict.status, verdict.id, None if verdict.error is None else problem_of(verdict.error))
 
 
 def verdict_of(decided: Decided) -> Verdict:
