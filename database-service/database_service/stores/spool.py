@@ -75,9 +75,10 @@ class Spool:
         self._store.close()
 
     def append(self, submissions: Sequence[Submission], now: datetime, away: Unavailable) -> list[Verdict]:
-        """Store durably until the database is back. Raises Unavailable when full; `away` if it isn't open."""
+        """Store durably until the database is back. Raises Unavailable when full or not open."""
         if not self.prepared:
-            raise away
+            why_not = self._connections.why_not
+            raise Unavailable(f"{away.message}, and the local spool is of no use: {why_not}") from away
         if self.length + len(submissions) > self._max_rows:
             raise Unavailable(f"{away.message}, and the local spool is full; nothing was stored", retry_after_s=5)
         self.keep_keys()
