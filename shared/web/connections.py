@@ -61,7 +61,7 @@ class Connections:
         self.limit, self.lingering, self.refused = limit, 0, 0
         self._logger = logger
         self._open: set[Any] = set()
-        self._idle: OrderedDict[Any, None] = OrderedDict()  # since when, in this order
+        self._idle: OrderedDict[Any, float] = OrderedDict()  # since when, in this order
         self._warned_at = float("-inf")
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class Connections:
     def wait(self, link: Any) -> None:
         """From now on it waits for its client's next request."""
         if link in self._open:
-            self._idle[link] = None
+            self._idle[link] = time.monotonic()
 
     def begin(self, link: Any) -> None:
         """The first byte of a request has come."""
@@ -90,14 +90,23 @@ class Connections:
         self._open.discard(link)
         self._idle.pop(link, None)
 
+    def close_idle(self, seconds: float) -> None:
+        """Close those that have waited longer than that; a look a second spares each request a timer of its own."""
+        longest = time.monotonic() - seconds
+        while self._idle and next(iter(self._idle.values())) < longest:
+            self._close_longest_idle()
+
     def _make_room(self) -> bool:
         if not self._idle:
             return False
+        self._close_longest_idle()
+        return True
+
+    def _close_longest_idle(self) -> None:
         link, _ = self._idle.popitem(last=False)
         self._open.discard(link)
         with contextlib.suppress(OSError):
             link.shutdown(socket.SHUT_RDWR)  # its handler reads the end, and closes
-        return True
 
     def _warn(self) -> None:
         now = time.monotonic()
