@@ -185,6 +185,11 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
                 pass
         return False
 
+    def finalize_headers(self) -> None:
+        super().finalize_headers()
+        if self.command == "HEAD":  # pywsgi would end a body that isn't there: the next answer would begin with it
+            self.response_use_chunked = False
+
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         given = {name.lower() for name, _ in headers}
         if (self.server.draining or self.close_connection) and "connection" not in given:
