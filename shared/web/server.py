@@ -94,7 +94,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         self.server.connections.begin(self.socket)
         if self.server.lane and not self.server.draining and (hot := self.server.lane.recognise(seen)) is not None:
             return self._answer_hot(hot, seen)
-        self.rides.left()
+        self.rides.left(seen)
         self.deadline = gevent.Timeout.start_new(ride.REQUEST_S)
         try:
             return super().handle_one_request()
