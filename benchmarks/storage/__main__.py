@@ -1,4 +1,4 @@
-"""`python -m benchmarks.storage`: the whole table in about eight minutes. `--only save,batch` for a part of it;
+"""`python -m benchmarks.storage`: the whole table in about ten minutes. `--only save,batch` for a part of it;
 `--full` with ten million rows, which takes a while and 15 GB of disk."""
 
 import argparse
