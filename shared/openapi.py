@@ -19,8 +19,9 @@ class RouteSpec:
     `other_types` are the content types that it answers in on request. With `max_rows` the body is a list of so many
     `body`s at most (`shared.web.rows`); the handler then gets `Rows`. A `hot` call also goes by the lane
     (`shared.web.lane`); its function must need no Flask and return a dict, or `Later` one. `quick` decodes a body
-    faster than its model does, to an object with the same attributes, or says None where only the model can tell. A
-    `quiet` call is asked for every second by a page or a machine: its successes leave no log line.
+    faster than its model does, to an object with the same attributes, or says None where only the model can tell;
+    `quick_rows` does so for a whole body of rows (`shared.web.rows`). A `quiet` call is asked for every second by a
+    page or a machine: its successes leave no log line.
     """
 
     method: str
@@ -28,6 +29,7 @@ class RouteSpec:
     summary: str
     body: type[BaseModel] | None = None
     quick: Callable[[bytes], Any] | None = None
+    quick_rows: Callable[[bytes, bool], list[Any] | None] | None = None
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None

@@ -89,7 +89,7 @@ class Service:
             if spec.headers:
                 arguments["headers"] = read_headers(request, spec.headers)
             if spec.body and spec.max_rows is not None:
-                arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows)
+                arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows, spec.quick_rows)
             elif spec.body:
                 arguments["body"] = read_body(request, spec.body, spec.max_body, spec.quick)
             result = handler(**arguments)

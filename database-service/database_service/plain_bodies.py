@@ -49,6 +49,7 @@ class _Odd(ValueError):
 
 _one = msgspec.json.Decoder(PlainSignal).decode
 _many = msgspec.json.Decoder(list[PlainSignal]).decode
+_lines = msgspec.json.Decoder(PlainSignal).decode_lines
 
 
 def plain_signal(data: bytes) -> PlainSignal | None:
@@ -59,10 +60,11 @@ def plain_signal(data: bytes) -> PlainSignal | None:
         return None
 
 
-def plain_signals(data: bytes) -> list[PlainSignal] | None:
-    """The same of an array; None if a single row isn't plain."""
+def plain_signals(data: bytes, in_lines: bool) -> list[PlainSignal] | None:
+    """The same of an array, or of lines; None if a single row isn't plain."""
+    decode = _lines if in_lines else _many
     try:
-        return None if b"\\u0000" in data else [_normal(row) for row in _many(data)]
+        return None if b"\\u0000" in data else [_normal(row) for row in decode(data)]
     except (msgspec.MsgspecError, ValueError):
         return None
 

@@ -16,6 +16,7 @@ from database_service.prices.market import MarketHistory, market_client
 from database_service.retention import Retention, rules
 from database_service.routes import Desk, Worker, add_routes
 from database_service.storage import Store
+from database_service.stores.apart import Apart
 from database_service.stores.cache import CacheStore
 from database_service.stores.drain import Drain, Drainer
 from database_service.stores.leash import Leash
@@ -68,6 +69,11 @@ def _durable(service: Service, settings: DatabaseSettings) -> Desk:
         service.on_start(leash.start)
     service.on_start(keeper.start)
     service.on_start(lambda: service.logger.info("storing in %s", "PostgreSQL" if url else settings.sqlite_path))
+    if settings.WRITER_PROCESS:
+        apart = Apart(store, settings.store_url, read, service.logger)
+        store.append_with = apart.append
+        service.on_start(apart.start)
+        service.on_stop(apart.stop)
     in_force = rules(settings.RETENTION_SIGNALS_DAYS, settings.RETENTION_PERFORMANCE_DAYS)
     retention = Retention(store, in_force, service.clock.now, write, service.logger)
     service.on_start(retention.start)

@@ -1,7 +1,8 @@
 """The HTTP server under every service: gevent's pywsgi with the bounds that a server facing clients needs.
 
 pywsgi by itself waits for ever on a half-sent request, leaves Nagle on (40 ms on small answers), answers malformed
-requests in plain text, and drops what is in flight when it stops. This file mends these four and nothing else.
+requests in plain text, and drops what is in flight when it stops. This file mends these four, and bounds how many
+connections are open and how long an answer may wait to be read (connections.py).
 """
 
 import contextlib
@@ -24,17 +25,20 @@ import orjson
 from gevent import pywsgi
 from gevent.event import Event
 
-from shared.errors import FleetError, MalformedInput, TooLarge, error_document
+from shared.errors import FleetError, MalformedInput, TooLarge, Unavailable, error_document
 from shared.log_rotation import keep_bounded
-from shared.logger import FleetLogger
 from shared.web import ride
+from shared.web.answers import retry_after
+from shared.web.connections import MAX_LINGERING, Connections, PatientSocket, room_for_connections
 from shared.web.hosted import Hosted
 from shared.web.lane import HotRequest, Lane
 from shared.web.ride import Ride
 from shared.web.websocket import WebSocketGate
 
-SWEEP_S = 1.0  # between two looks for connections past IDLE_S
+IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
+SWEEP_S = 1.0  # between two looks for those that wait longer
 MAX_BODY = 10_000_000  # the contract's largest body; each route has its own, lower bound
+MAX_UNSENT = 262_144  # bytes of an answer that wait in the kernel
 LINGER_S = 2.0  # how long a refused client may go on sending what nobody reads
 STOP_S = 8.0  # the contract: out within 10 s, hooks included
 HOOKS_S = 1.5  # what the stop hooks have at least
@@ -47,16 +51,36 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
 
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # else the kernel takes 4 MB for a client that reads nothing
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
         super().__init__(sock, address, server, rfile)
         self.rides = Ride(self, sock)
 
     def handle(self) -> None:
+        link, connections = self.socket, self.server.connections
         try:
-            super().handle()
+            if connections.enter(link):
+                super().handle()
+            else:
+                self._turn_away()
         finally:
+            connections.leave(link)
             self.rides.end()
 
+    def _turn_away(self) -> None:
+        """Say why, and let the first of them read it; a flood of them may not hold what the bound is to keep free."""
+        connections = self.server.connections
+        connections.lingering += 1
+        try:
+            if connections.lingering <= MAX_LINGERING:
+                self._refuse(Unavailable("too many connections are open and busy"))
+        finally:
+            connections.lingering -= 1
+            self.rfile.close()  # it holds the socket, too
+            self.socket.close()
+
     def handle_one_request(self) -> Any:
+        self.server.connections.wait(self.socket)
         result = self._within_bounds()
         if isinstance(result, tuple):  # pywsgi's own refusal: (status, ready bytes), in plain text
             self._refuse(MalformedInput("this is not a valid HTTP request"))
@@ -67,6 +91,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         seen = self.rides.next_bytes()
         if not seen:
             return None
+        self.server.connections.begin(self.socket)
         if self.server.lane and not self.server.draining and (hot := self.server.lane.recognise(seen)) is not None:
             return self._answer_hot(hot, seen)
         self.rides.left()
@@ -122,6 +147,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         self.deadline.close()
         if upgrade:
             self.close_connection = True  # what follows on this socket is no HTTP
+            self.server.connections.leave(self.socket)  # it counts among the WebSockets
             super().handle_one_response()
             return
         self.server.in_flight += 1
@@ -173,20 +199,27 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
 
     handler_class = Handler
 
-    def __init__(self, listener: Any, application: Any, logger: FleetLogger, lane: Lane | None = None):
-        super().__init__(listener, application, log=None, error_log=logger)
-        self.logger, self.lane = logger, lane
+    def __init__(self, listener: Any, application: Any, service: Hosted, max_connections: int):
+        super().__init__(listener, application, log=None, error_log=service.logger)
+        self.logger = service.logger
+        self.lane = Lane(service) if service.settings.HOT_LANE and service.hot_routes else None
+        self.connections = Connections(max_connections, service.logger)
         self.in_flight = 0
         self.draining = False
-        self.riders: set[Ride] = set()
 
     def sweep(self) -> None:
-        """Hang up on connections that wait too long for their next request. For ever, so in a greenlet of its own."""
+        """Close connections that wait too long for their next request. For ever, so in a greenlet of its own."""
         while True:
             gevent.sleep(SWEEP_S)
-            oldest = time.monotonic() - ride.IDLE_S
-            for rider in [rider for rider in self.riders if rider.idle_since < oldest]:
-                rider.hang_up()
+            self.connections.close_idle(IDLE_S)
+
+    def do_read(self) -> Any:
+        """A new connection, its writing bounded. As StreamServer's own, but for the class."""
+        try:
+            number, address = self.socket._accept()
+        except BlockingIOError:
+            return None
+        return PatientSocket(self.socket.family, self.socket.type, self.socket.proto, fileno=number), address
 
 
 def serve(service: Hosted) -> None:
@@ -197,17 +230,17 @@ def serve(service: Hosted) -> None:
         gevent.signal_handler(number, stop.set)
     _die_with_parent(bool(settings.UNDER_PM2))
     listener = _listen(settings.SERVICE_HOST, settings.SERVICE_PORT)
+    room = room_for_connections() // 2  # half for HTTP, half for WebSockets
     application = WebSocketGate(
         service.app,
         service.websocket_routes,
         origin_allowed=service.gate.allows_origin,
         host_allowed=service.gate.allows_host,
         pass_prefixes=tuple(service.foreign_websockets),
-        max_connections=service.max_websockets,
+        max_connections=min(service.max_websockets, room),
     )
     service.on_drain(application.close_all)
-    lane = Lane(service) if settings.HOT_LANE and service.hot_routes else None
-    server = Server(listener, application, log, lane)
+    server = Server(listener, application, service, min(settings.MAX_CONNECTIONS, room))
     server.start()
     gevent.spawn(server.sweep)
     service.start()
@@ -280,5 +313,6 @@ def _refusal(error: FleetError) -> bytes:
     """A whole answer, for requests that never reach the application."""
     body = orjson.dumps(error_document(error))
     head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: application/json\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in retry_after(error).items())
     head += f"X-Request-ID: {uuid.uuid4().hex}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

@@ -94,9 +94,16 @@ class Connections:
         thousands. A write that took too long is cut, and may have been committed nevertheless.
         """
         self._require()
+        return self.noting(lambda: self._held(work, alone, rows))
+
+    def _held(self, work: Callable[[sa.Connection], T], alone: bool, rows: int) -> T:
+        with self._leash.hold(WRITE_S + rows * WRITE_ROW_S) as hold, self.translating():
+            return self._race(work, alone, hold)
+
+    def noting(self, write: Callable[[], T]) -> T:
+        """What `write` returns; whether it failed is remembered, since a full disk can still be read."""
         try:
-            with self._leash.hold(WRITE_S + rows * WRITE_ROW_S) as hold, self.translating():
-                result = self._race(work, alone, hold)
+            result = write()
         except Unavailable:
             self.write_failed = True
             raise

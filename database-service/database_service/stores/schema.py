@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from database_service.cursors import EPOCH, MICROSECOND
 
-HEAD = "0003"  # the newest migration: knowing it spares a start that is up to date from loading Alembic
+HEAD = "0004"  # the newest migration: knowing it spares a start that is up to date from loading Alembic
 
 
 class Moment(TypeDecorator[datetime]):
@@ -106,8 +106,8 @@ signal_names = Table(
 
 performance = Table(
     "performance", metadata,
-    Column("id", Number, primary_key=True),
-    Column("performance_id", Id, nullable=False, unique=True),
+    Column("id", Number, primary_key=True),  # in PostgreSQL with closed_at
+    Column("performance_id", Id, nullable=False),
     Column("closed_at", Moment, nullable=False),
     Column("strategy", Text, nullable=False),
     Column("symbol", Text),

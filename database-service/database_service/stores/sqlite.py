@@ -16,6 +16,7 @@ from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite_statements import SqliteStatements
 from shared.clock import Clock
 
+PREFIX = "sqlite:///"
 BUSY_S = 3.0  # how long to wait for another program that holds the file
 FULL = 2  # PRAGMA synchronous
 REASONS = {
@@ -34,7 +35,7 @@ ROW_FAULTS = ("SQLITE_CONSTRAINT", "SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_R
 
 def sqlite_url(path: Path) -> str:
     """The file as SQLAlchemy names it."""
-    return f"sqlite:///{path}"
+    return f"{PREFIX}{path}"
 
 
 def sqlite_engine(url: str) -> sa.Engine:
