@@ -1,4 +1,4 @@
-"""A writer process stores what it is given, once, also where it dies or hangs; until there is one this process writes."""
+"""A writer process stores what it is given, once, also where it dies or hangs; without one this process writes."""
 
 import logging
 import os
