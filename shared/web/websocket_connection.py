@@ -3,9 +3,11 @@
 Works on plain sockets with threads and, where gevent has patched the process, on gevent's with greenlets.
 """
 
+import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from shared.websocket_frames import (
@@ -53,6 +55,9 @@ class WebSocket:
         self._parser = FrameParser(masked=True, max_message_bytes=max_message_bytes)
         self._pending: Iterator[Message] = iter(())
         self._send_lock = threading.Lock()
+        # Everything that leaves goes through here, so that what waits and what blocks never mix within a frame.
+        self._unsent: deque[memoryview] = deque()
+        self._behind_since: float | None = None
         self._receive_lock = threading.Lock()
         self._close_sent_at: float | None = None
         self._broken = False
@@ -93,6 +98,47 @@ class WebSocket:
             if self._close_sent_at is not None:
                 raise WebSocketClosed("the connection is closing")
             self._write(frames)
+
+    def post(self, frames: bytes) -> bool:
+        """Send ready bytes without waiting: what the kernel doesn't take now is kept, in order, for `flush`.
+
+        True when nothing is left. Never blocks, never raises; on a connection that has ended it does nothing. The bytes
+        are kept by reference, so one blob that many slow peers wait for is held once.
+        """
+        if self._broken or self._close_sent_at is not None:
+            return True
+        self._unsent.append(memoryview(frames))
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Send what `post` had to keep, as far as the kernel takes it now; True when nothing is left."""
+        if not self._send_lock.acquire(blocking=False):
+            return False  # somebody waits for the peer with a frame of his own; what is kept goes with it
+        try:
+            self._pump()
+        except BlockingIOError:
+            self._behind_since = self._behind_since or time.monotonic()
+        except OSError:
+            self.abort()
+        finally:
+            self._send_lock.release()
+        return self._broken or not self._unsent
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something is kept for a peer that doesn't read fast enough."""
+        return bool(self._unsent)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much is kept for a peer that doesn't read fast enough."""
+        return sum(map(len, self._unsent))
+
+    @property
+    def behind_s(self) -> float:
+        """For how long something has been kept without a break; 0 when nothing is."""
+        since = self._behind_since
+        return time.monotonic() - since if since is not None and self._unsent else 0.0
 
     def ping(self, payload: bytes = b"") -> None:
         """Ask for a sign of life; the answer shows in `last_pong_at`. Raises WebSocketClosed."""
@@ -203,14 +249,14 @@ class WebSocket:
             self.close_code, self.close_reason = message.close_code, str(message.data)
 
     def _write(self, data: bytes) -> None:
-        """Send all of it. The socket's time-out is the receiver's business, so the bound is kept here."""
+        """Send it after what is kept. The socket's time-out is the receiver's business, so the bound is here."""
         if self._broken:
             raise WebSocketClosed("the connection is lost")
         deadline = time.monotonic() + self._send_timeout_s
-        view = memoryview(data)
-        while view:
+        self._unsent.append(memoryview(data))
+        while self._unsent:
             try:
-                view = view[self._socket.send(view) :]
+                self._forget(self._socket.send(self._unsent[0]))
                 continue
             except TimeoutError:
                 if time.monotonic() < deadline:
@@ -219,3 +265,19 @@ class WebSocket:
                 pass  # handled as the time-out is: the connection is of no more use
             self.abort()
             raise WebSocketClosed("the peer is gone or does not read")
+        self._behind_since = None
+
+    def _pump(self) -> None:
+        """Write until nothing is left. Raises BlockingIOError when the kernel takes no more, OSError at the end.
+
+        `os.write`: a socket with a time-out waits before it sends, whatever flags it is given.
+        """
+        while self._unsent and not self._broken:
+            self._forget(os.write(self._socket.fileno(), self._unsent[0]))
+        self._behind_since = None
+
+    def _forget(self, sent: int) -> None:
+        if sent == len(self._unsent[0]):
+            self._unsent.popleft()
+        else:
+            self._unsent[0] = self._unsent[0][sent:]

@@ -1,21 +1,20 @@
 """Plain WebSocket: `/stream/price/<symbol>` sends the same payloads as Socket.IO, each as {"event", "data"}."""
 
 import socket
-import threading
+import sys
 import time
 import uuid
-from collections import deque
 
+import orjson
 from werkzeug.wrappers import Request
 
-from shared.web.websocket import WebSocket, WebSocketClosed
-from shared.web.websocket_connection import SEND_TIMEOUT_S
+from shared.web.websocket import WebSocket
 from shared.websocket_frames import CloseCode
-from websocket_streaming.fanout import Fanout, Update
+from websocket_streaming.fanout import Fanout, Form, Update, encode
 from websocket_streaming.price_channel import PriceChannel
 from websocket_streaming.topics import SPOT, Problem, read_wish
 
-MAX_UNSENT = 64
+MAX_UPDATES = sys.maxsize
 # The kernel would grow a stalled client's buffer to 4 MB.
 SEND_BUFFER_BYTES = 131_072
 PING_EVERY_S = 25.0
@@ -27,39 +26,35 @@ def bound_send_buffer(request: Request) -> None:
     request.environ["fleet.socket"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
-class PlainClient:
-    """One connection: a bounded queue and the sender that empties it."""
+class WebSocketClient:
+    """An open WebSocket as the fan-out sees it: it takes everything until bytes have to wait for its reader."""
+
+    form: Form = "plain"
 
     def __init__(self, ws: WebSocket) -> None:
         self._ws = ws
-        self._unsent: deque[bytes] = deque()
-        self._work = threading.Event()
-        self.was_slow = False
 
     @property
-    def has_room(self) -> bool:
+    def room(self) -> int:
         """See `fanout.Client`."""
-        return len(self._unsent) < MAX_UNSENT
+        return 0 if self._ws.unsent else MAX_UPDATES
 
-    def push(self, update: Update) -> None:
+    @property
+    def behind_s(self) -> float:
         """See `fanout.Client`."""
-        self._unsent.append(update.frame)
-        self._work.set()
+        return self._ws.behind_s
 
-    def run(self) -> None:
-        """Send what is queued, joined into one write, until the connection ends."""
-        while not self._ws.closed:
-            if not self._work.wait(timeout=1.0):
-                continue
-            self._work.clear()
-            frames = b"".join(self._unsent)
-            self._unsent.clear()
-            started = time.monotonic()
-            try:
-                self._ws.send_frame(frames)
-            except WebSocketClosed:
-                self.was_slow = time.monotonic() - started >= SEND_TIMEOUT_S
-                return
+    def take(self, updates: list[Update], joined: bytes) -> bool:  # noqa: ARG002  # other transports take them singly
+        """See `fanout.Client`."""
+        return self._ws.post(joined)
+
+    def flush(self) -> bool:
+        """See `fanout.Client`."""
+        return self._ws.flush()
+
+    def end(self) -> None:
+        """See `fanout.Client`."""
+        self._ws.abort()
 
 
 class PlainStreams:
@@ -77,35 +72,34 @@ class PlainStreams:
         if wish.problems:
             _refuse(ws, wish.problems[0])
             return
-        client = PlainClient(ws)
-        sender = threading.Thread(target=client.run, name=name, daemon=True)
-        sender.start()
-        self._fanout.join(name, client)
+        self._fanout.join(name, WebSocketClient(ws))
         try:
             self._channel.subscribe(name, topics)
-            _listen(ws, client)
+            _listen(ws)
         finally:
             self._channel.drop(name)
             self._fanout.leave(name)
-            if client.was_slow:
-                self._fanout.count_slow()
 
 
-def _listen(ws: WebSocket, client: PlainClient) -> None:
+def _listen(ws: WebSocket) -> None:
     """Nothing is expected from the client; its pongs say that it is there."""
-    told = Update("error", Problem("unexpected_message", "This stream only sends; the path names what").payload())
+    told = _error(Problem("unexpected_message", "This stream only sends; the path names what"))
     while True:
         try:
             if ws.receive(timeout_s=PING_EVERY_S) is None:
                 return
-            if client.has_room:
-                client.push(told)
+            if not ws.unsent:
+                ws.post(told)
         except TimeoutError:
             if time.monotonic() - ws.last_pong_at > GONE_AFTER_S:
                 ws.abort()
             ws.ping()
 
 
+def _error(problem: Problem) -> bytes:
+    return encode("plain", "error", orjson.dumps(problem.payload()))
+
+
 def _refuse(ws: WebSocket, problem: Problem) -> None:
-    ws.send_frame(Update("error", problem.payload()).frame)
+    ws.send_frame(_error(problem))
     ws.close(CloseCode.TRY_LATER if problem.code == "upstream_unavailable" else CloseCode.POLICY, problem.code)

@@ -60,7 +60,7 @@ def build(settings: StreamingSettings | None = None, *, clock: Clock | None = No
     held = [Symbol(SPOT, name) for name in settings.default_symbols]
     service.ready_when(lambda: service.health.uptime_s > READY_WITHIN_S or all(map(channel.book.ticker, held)))
     service.on_drain(sockets.close)
-    service.on_start(lambda: _start(service, settings, channel, fanout, exchange, cache))
+    service.on_start(lambda: _start(service, settings, channel, fanout, sockets, exchange, cache))
     return service
 
 
@@ -69,6 +69,7 @@ def _start(
     settings: StreamingSettings,
     channel: PriceChannel,
     fanout: Fanout,
+    sockets: SocketIoServer,
     exchange: BinanceExchange,
     cache: RedisCache,
 ) -> None:
@@ -90,6 +91,7 @@ def _start(
     channel.attach(feed)
     background = Background(clock, log)
     background.run("fan-out", fanout.run)
+    background.every(1.0, "pings", sockets.ping)
     background.run("gap filler", channel.gaps.run)
     background.every(1.0, "silence check", channel.gaps.check_silent)
     background.every(1.0, "exchange time", channel.keep_time)

@@ -4,40 +4,67 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from engineio.exceptions import EngineIOError
+from engineio.packet import MESSAGE
+from engineio.packet import Packet as EnginePacket
 from flask import request
 from flask_socketio import SocketIO
 from socketio.packet import CONNECT_ERROR, EVENT, Packet
 
 from shared.service import Service
-from websocket_streaming.engine_websocket import EngineWebSocket, SocketIoDoor
-from websocket_streaming.fanout import Fanout, Update
+from websocket_streaming.engine_websocket import Engine, EngineSession, SocketIoDoor
+from websocket_streaming.fanout import Fanout, Form, Update
+from websocket_streaming.plain import MAX_UPDATES
 from websocket_streaming.price_channel import PriceChannel
 from websocket_streaming.topics import Problem, read_wish
 
 EVENTS = ("subscribe", "unsubscribe")
-MAX_QUEUED = 64
 # python-socketio's client refuses more than 16 packets in one polling answer; some room is left for other events.
 MAX_QUEUED_POLLING = 8
 
 
 class SocketIoClient:
-    """One connection, as the fan-out sees it: engineio's own queue, which by itself has no bound."""
+    """One connection, as the fan-out sees it: its WebSocket once upgraded, till then engineio's queue for polling."""
 
-    def __init__(self, engine_socket: Any) -> None:
-        self._socket = engine_socket
+    form: Form = "socket.io"
+
+    def __init__(self, session: EngineSession) -> None:
+        self._session = session
 
     @property
-    def has_room(self) -> bool:
+    def room(self) -> int:
         """See `fanout.Client`."""
-        return bool(self._socket.queue.qsize() < (MAX_QUEUED if self._socket.upgraded else MAX_QUEUED_POLLING))
+        ws = self._session.ws
+        if ws is None:
+            return max(0, MAX_QUEUED_POLLING - int(self._session.queue.qsize()))
+        return 0 if ws.unsent else MAX_UPDATES
 
-    def push(self, update: Update) -> None:
+    @property
+    def behind_s(self) -> float:
+        """See `fanout.Client`. One that polls no more is found by engineio's ping."""
+        return self._session.ws.behind_s if self._session.ws else 0.0
+
+    def take(self, updates: list[Update], joined: bytes) -> bool:
         """See `fanout.Client`."""
+        if self._session.ws is not None:
+            return self._session.ws.post(joined)
         try:
-            self._socket.send(update.packet)
+            for update in updates:
+                json = orjson.dumps(update.document).decode()
+                self._session.send(EnginePacket(MESSAGE, f'2["{update.event}",{json}]'))
         except EngineIOError:
-            return  # it is closing; its disconnect event follows
+            pass  # it is closing; its disconnect event follows
+        return True
+
+    def flush(self) -> bool:
+        """See `fanout.Client`."""
+        return self._session.ws.flush() if self._session.ws else True
+
+    def end(self) -> None:
+        """See `fanout.Client`."""
+        if self._session.ws:
+            self._session.ws.abort()
 
 
 class SocketIoServer:
@@ -63,8 +90,7 @@ class SocketIoServer:
             engineio_logger=quiet,
         )
         self._engine = self.socketio.server.eio
-        adapter = type("Adapter", (EngineWebSocket,), {"on_slow": staticmethod(fanout.count_slow)})
-        self._engine._async = {**self._engine._async, "websocket": adapter}
+        self.ping = Engine(self._engine, service.clock, fanout.count_slow).ping
         self._engine.disconnect = self._end
         self._dispatch: Callable[[str, Any], None] = self._engine.handlers["message"]
         self._engine.on("message", self._on_message)
@@ -97,10 +123,12 @@ class SocketIoServer:
 
     def _on_connect(self, auth: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
         sid = _sid()
-        engine_socket = self._engine.sockets.get(self.socketio.server.manager.eio_sid_from_sid(sid, "/"))
-        if engine_socket is None:
+        session = self._engine.sockets.get(self.socketio.server.manager.eio_sid_from_sid(sid, "/"))
+        if session is None:
             return  # it went while it came
-        self._fanout.join(sid, SocketIoClient(engine_socket))
+        client = SocketIoClient(session)
+        session.on_unsent = lambda: self._fanout.retry(client)
+        self._fanout.join(sid, client)
         book = self._channel.book
         self._emit(sid, "connected", {"sid": sid, "venue": book.venue, "epoch": book.epoch})
 
