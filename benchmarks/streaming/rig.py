@@ -16,15 +16,16 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from shared.testing.http_server import HttpServer, Reply
+from shared.testing.net import wait_until
 from shared.testing.websocket_server import WebSocketServer
 from shared.web.websocket import WebSocket
 from shared.websocket_frames import Opcode, encode_frame
 
 PRICE_STEP = 0.01
 TICK_S = 0.001  # the exchange sends what is due every millisecond, at the soonest
+MOST_WAIT_S = 0.01
 MASK = b"\0\0\0\0"
 PRICE = re.compile(rb'"price":([0-9.]+)')
-UPDATE = b'["price_update",'
 PROBES = 5
 READ_BYTES = 1_000_000
 
@@ -76,6 +77,10 @@ class Exchange:
     def listeners(self) -> int:
         """How many are connected to the streams."""
         return len(self._upstreams) + len(self._plain)
+
+    def wait_for_listener(self) -> None:
+        """Until the server is there."""
+        wait_until(lambda: self.listeners, what="the server at the exchange")
 
     def send(self, count: int) -> None:
         """The next `count` trades, over the symbols in turn, joined as an exchange joins them."""
@@ -166,7 +171,7 @@ class Crowd:
             sock.setblocking(False)
             self._clients[sock.fileno()] = _Client(sock, number < PROBES)
             self._poll.register(sock, select.EPOLLIN)
-        self._update = UPDATE if symbols is not None else b'"e":"trade"'
+        self._share = 1.0
         self._price = PRICE if symbols is not None else re.compile(rb'"p":"([0-9.]+)')
         self.reset()
 
@@ -220,27 +225,31 @@ class Crowd:
         self.probed += len(latencies)
         self.latencies += latencies
 
-    def run(self, rate: float, seconds: float, drain_s: float = 0.0) -> int:
-        """Send at this rate for so long, reading meanwhile and up to `drain_s` more until all is read; how many."""
-        begun, sent, now = time.perf_counter(), 0, time.perf_counter()
+    def expects(self, share: float) -> None:
+        """Each client gets this share of all updates."""
+        self._share = share
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the probes got all that was sent since `reset`; of their own symbols about that share is."""
+        sent = len(self._exchange.sent_at) - self._since
+        return self.probed >= sent * self._share * PROBES * (1.0 if self._share == 1.0 else 0.98)
+
+    def run(self, rate: float, seconds: float, drain_s: float = 0.0) -> None:
+        """Send at this rate for so long, reading meanwhile and up to `drain_s` more until all is read."""
+        begun = now = time.perf_counter()
+        sent = 0
         while now - begun < seconds:
             due = int((now - begun) * rate) - sent
             if due > 0:
                 self._exchange.send(due)
                 sent += due
-            next_s = min(TICK_S, max(0.0, (sent + 1) / rate - (time.perf_counter() - begun))) if rate < 1000 else TICK_S
-            self.read(next_s)
+            next_s = (sent + 1) / rate - (time.perf_counter() - begun)
+            self.read(min(MOST_WAIT_S, max(TICK_S, next_s)))
             now = time.perf_counter()
-        end = time.perf_counter() + drain_s
-        while time.perf_counter() < end and self.probed < sent * self._share:
+        end = now + drain_s
+        while time.perf_counter() < end and not self.is_complete:
             self.read(0.01)
-        return sent
-
-    _share = float(PROBES)  # updates that the probes get for each one sent
-
-    def expects(self, share_of_each: float) -> None:
-        """Each client gets this share of all updates."""
-        self._share = PROBES * share_of_each
 
 
 def _raw(port: int) -> socket.socket:

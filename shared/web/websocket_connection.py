@@ -48,6 +48,9 @@ class WebSocket:
         close_timeout_s: float = CLOSE_TIMEOUT_S,
     ) -> None:
         self._socket = sock
+        # gevent's own socket object asks through two layers (0.28 instead of 0.04 µs); `os.write`, since a socket with
+        # a time-out waits before it sends, whatever flags it is given.
+        self._fileno: Callable[[], int] = getattr(sock, "_sock", sock).fileno
         self._send_timeout_s = send_timeout_s
         self._close_timeout_s = close_timeout_s
         # Never None: the receiver changes it while others send; a blocking socket could hold a sender for ever.
@@ -103,19 +106,36 @@ class WebSocket:
         """Send ready bytes without waiting: what the kernel doesn't take now is kept, in order, for `flush`.
 
         True when nothing is left. Never blocks, never raises; on a connection that has ended it does nothing. The bytes
-        are kept by reference, so one blob that many slow peers wait for is held once.
+        are kept by reference, so one blob that many slow peers wait for is held once. Any greenlet may call it beside
+        other senders; of real threads only one may send by whatever way, since this takes no lock: taking one that
+        is free costs 0.5 to 0.9 µs under gevent, a tenth of all that a send costs.
         """
+        if self._unsent or self._send_lock.locked():
+            self._unsent.append(memoryview(frames))
+            return self.flush()
         if self._broken or self._close_sent_at is not None:
             return True
-        self._unsent.append(memoryview(frames))
-        return self.flush()
+        try:
+            sent = os.write(self._fileno(), frames)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.abort()
+            return True
+        if sent == len(frames):
+            return True
+        self._unsent.append(memoryview(frames)[sent:])
+        self._behind_since = time.monotonic()
+        return False
 
     def flush(self) -> bool:
         """Send what `post` had to keep, as far as the kernel takes it now; True when nothing is left."""
         if not self._send_lock.acquire(blocking=False):
             return False  # somebody waits for the peer with a frame of his own; what is kept goes with it
         try:
-            self._pump()
+            while self._unsent and not self._broken:
+                self._forget(os.write(self._fileno(), self._unsent[0]))
+            self._behind_since = None
         except BlockingIOError:
             self._behind_since = self._behind_since or time.monotonic()
         except OSError:
@@ -265,15 +285,6 @@ class WebSocket:
                 pass  # handled as the time-out is: the connection is of no more use
             self.abort()
             raise WebSocketClosed("the peer is gone or does not read")
-        self._behind_since = None
-
-    def _pump(self) -> None:
-        """Write until nothing is left. Raises BlockingIOError when the kernel takes no more, OSError at the end.
-
-        `os.write`: a socket with a time-out waits before it sends, whatever flags it is given.
-        """
-        while self._unsent and not self._broken:
-            self._forget(os.write(self._socket.fileno(), self._unsent[0]))
         self._behind_since = None
 
     def _forget(self, sent: int) -> None:
