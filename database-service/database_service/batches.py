@@ -11,6 +11,7 @@ from database_service.signals import NewSignal, Submission
 from shared.errors import Detail, FleetError, InvalidInput
 
 MAX_ROWS = 10_000
+ROUTE = "/signals/batch"  # of a batch's key
 MAX_DETAILS = 20  # wrong fields named in the error of a whole batch; the results name them all
 
 
@@ -58,6 +59,11 @@ class Batch:
         statuses = [result["status"] for result in results]
         numbers = {name: statuses.count(status) for name, status in COUNTED.items()}
         return {**numbers, "results": results}
+
+
+def ids_of(answer: str) -> set[str]:
+    """The signals that an answer's JSON text says are stored, be it by an earlier request."""
+    return {result["signal_id"] for result in orjson.loads(answer)["results"] if "signal_id" in result}
 
 
 COUNTED = {"stored": "stored", "duplicates": "duplicate", "refused": "refused"}

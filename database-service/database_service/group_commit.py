@@ -2,42 +2,52 @@
 
 A commit waits for the disk, and the disk takes a hundred rows as fast as one. While one transaction is written the next
 one gathers; nobody waits for a timer. The plain way, one transaction a writer, gives the same answers.
+
+Two threads work as long as there is work, and linger (greenlets in a process that gevent has patched): one writes, the
+other answers. Answering a batch takes as long as writing one, so the next transaction must not wait for it.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from database_service.idempotency import Verdict
 from shared.errors import Unavailable
+from shared.later import Later
 
 MAX_BATCH = 256  # rows in one transaction: past that the throughput no longer grows, only the wait of the first one
 MAX_WAITING = 4096  # writers; more are told to come back
 WAIT_S = 8.0  # the longest that a writer waits, whatever the database does; a hung one does nothing for ever
+LOOKS = 8  # at the clock in that time
+LINGER_S = 10.0  # starting a thread takes longer than writing a row
+NOT_STORED = "the database is too slow; nothing was stored"
+UNSURE = (
+    "the database is too slow; the row may be stored or not: retry under an Idempotency-Key, or with a timestamp of "
+    "its own"
+)
 
 T = TypeVar("T")
 Commit = Callable[[list[T], datetime], list[Verdict]]
+Outcomes = Sequence[Verdict | BaseException]
 
 
 class _Batch(Generic[T]):
-    """Rows that share a transaction, and what became of them."""
+    """Rows that share a transaction, and who waits for each."""
 
-    __slots__ = ("done", "items", "now", "outcomes")
+    __slots__ = ("answers", "items", "now")
 
     def __init__(self, now: datetime) -> None:
         self.items: list[T] = []
+        self.answers: list[Later[Verdict]] = []
         self.now = now
-        self.done = threading.Event()
-        self.outcomes: list[Verdict | BaseException] = []
 
 
 class GroupCommit(Generic[T]):
     """`commit(rows, now)` writes a list in one transaction and blocks; it is called by one thread at a time.
 
-    Usable from threads and, in a process that gevent has patched, from greenlets; `commit` then has to leave the loop
-    running by itself.
+    In a process that gevent has patched, `commit` has to leave the loop running by itself.
     """
 
     def __init__(
@@ -53,89 +63,83 @@ class GroupCommit(Generic[T]):
         self._max_batch, self._max_waiting, self._wait_s = max_batch, max_waiting, wait_s
         self._lock = threading.Lock()
         self._queue: deque[_Batch[T]] = deque()  # gathering; what is being written has left it
+        self._written: deque[tuple[_Batch[T], Outcomes]] = deque()  # to be answered
+        self._work = threading.Event()  # for who writes
+        self._news = threading.Event()  # for who answers
         self.waiting = 0  # writers not yet answered, those of a transaction that is being written included
         self._writing: _Batch[T] | None = None
         self._begun_at = 0.0
-        self._running = False
+        self._writer_runs = self._answerer_runs = False
 
-    def __call__(self, item: T, now: datetime) -> Verdict:
-        """Write one row together with whoever waits; returns after the COMMIT that holds it.
+    def __call__(self, item: T, now: datetime) -> Later[Verdict]:
+        """Write one row together with whoever waits; the verdict comes after the COMMIT that holds it.
 
-        Raises Unavailable: the database is away (nothing stored), too many wait (nothing stored), or it took longer
-        than `wait_s` (its message says whether the row may have been stored). `now` is the moment of the request.
+        Raises Unavailable, or it is the outcome: the database is away (nothing stored), too many wait (nothing
+        stored), or it took longer than `wait_s` (its message says whether the row may have been stored). `now` is the
+        moment of the request.
         """
-        batch, place = self._join(item, now)
-        if not batch.done.wait(self._wait_s) and not batch.done.is_set():
-            self._leave(batch)
-        outcome = batch.outcomes[place]
-        if isinstance(outcome, Unavailable):  # the whole batch's: each caller raises one of its own
-            raise Unavailable(outcome.message, retry_after_s=outcome.retry_after_s) from outcome
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    def _join(self, item: T, now: datetime) -> tuple[_Batch[T], int]:
+        answer: Later[Verdict] = Later()
         with self._lock:
             self._refuse_if_late_or_full()
             if not self._queue or len(self._queue[-1].items) >= self._max_batch:
                 self._queue.append(_Batch(now))
             batch = self._queue[-1]
             batch.items.append(item)
+            batch.answers.append(answer)
             batch.now = max(batch.now, now)
             self.waiting += 1
-            start, self._running = not self._running, True
-            place = len(batch.items) - 1
-        if start:
-            threading.Thread(target=self._run, name="group-commit", daemon=True).start()
-        return batch, place
+            write, self._writer_runs = not self._writer_runs, True
+            answers, self._answerer_runs = not self._answerer_runs, True
+        if write:
+            threading.Thread(target=self._write_all, name="group-commit", daemon=True).start()
+        if answers:
+            threading.Thread(target=self._answer_all, name="group-answers", daemon=True).start()
+        if not self._work.is_set():
+            self._work.set()
+        return answer
 
     def _refuse_if_late_or_full(self) -> None:
-        if self._writing is not None and self._monotonic() - self._begun_at > self._wait_s:
+        if self.late:
             raise Unavailable("the database does not answer; nothing was stored")
         if self.waiting >= self._max_waiting:
             raise Unavailable(f"{self._max_waiting:,} requests wait for the database already; nothing was stored")
 
-    def _leave(self, batch: _Batch[T]) -> None:
-        """Give the batch up: unless it was begun, it never will be. Raises Unavailable unless it ended meanwhile."""
-        with self._lock:
-            if batch.done.is_set():
-                return
-            if batch in self._queue:
-                self._queue.remove(batch)
-                self._end(batch, [Unavailable("the database is too slow; nothing was stored")] * len(batch.items))
-                return
-        raise Unavailable(
-            "the database is too slow; the row may be stored or not: retry under an Idempotency-Key, or with a "
-            "timestamp of its own"
-        )
+    @property
+    def late(self) -> bool:
+        """True while a transaction is being written that takes longer than anybody waits."""
+        return self._writing is not None and self._monotonic() - self._begun_at > self._wait_s
 
-    def _run(self) -> None:
-        """Write batch after batch until nobody waits."""
-        while (batch := self._take()) is not None:
-            outcomes = self._write(batch)
-            with self._lock:
-                self._writing = None
-                self._end(batch, outcomes)
+    # --- writing
+
+    def _write_all(self) -> None:
+        """Write batch after batch until nobody has come for a while."""
+        while self._work.wait(LINGER_S) or not self._may_end():
+            while (batch := self._take()) is not None:
+                outcomes = self._write(batch)
+                with self._lock:
+                    self._writing = None
+                    self._written.append((batch, outcomes))
+                self._news.set()
 
     def _take(self) -> _Batch[T] | None:
         with self._lock:
             if not self._queue:
-                self._running = False
+                self._work.clear()
                 return None
             batch = self._writing = self._queue.popleft()
             self._begun_at = self._monotonic()
             return batch
 
-    def _end(self, batch: _Batch[T], outcomes: list[Verdict | BaseException]) -> None:
-        batch.outcomes = outcomes
-        self.waiting -= len(batch.items)
-        batch.done.set()
+    def _may_end(self) -> bool:
+        with self._lock:
+            self._writer_runs = bool(self._queue)
+            return not self._writer_runs
 
-    def _write(self, batch: _Batch[T]) -> list[Verdict | BaseException]:
+    def _write(self, batch: _Batch[T]) -> Outcomes:
         try:
-            return list(self._commit(batch.items, batch.now))
-        except Unavailable as away:
-            return [away] * len(batch.items)
+            return self._commit(batch.items, batch.now)
+        except Unavailable as away:  # each of its own: a traceback grows on an error that many raise
+            return [Unavailable(away.message, retry_after_s=away.retry_after_s) for _ in batch.items]
         except BaseException as error:  # noqa: BLE001  # its caller gets it
             if len(batch.items) == 1:
                 return [error]
@@ -147,3 +151,34 @@ class GroupCommit(Generic[T]):
         except BaseException as error:  # noqa: BLE001  # its caller gets it
             return error
 
+    # --- answering
+
+    def _answer_all(self) -> None:
+        """Answer what is written, and give up what takes too long, until nothing is left."""
+        while True:
+            self._news.wait(self._wait_s / LOOKS)
+            with self._lock:
+                self._news.clear()
+                written, self._written = self._written, deque()
+                if self.late:
+                    written.extend(self._give_up())
+                if not written and not self._writer_runs:
+                    self._answerer_runs = False
+                    return
+            for batch, outcomes in written:
+                self._answer(batch, outcomes)
+
+    def _give_up(self) -> list[tuple[_Batch[T], Outcomes]]:
+        """The batch that is being written may be stored or not; those behind it will not be begun."""
+        given_up = [(batch, NOT_STORED) for batch in self._queue]
+        self._queue.clear()
+        if self._writing is not None:
+            given_up.append((self._writing, UNSURE))
+        return [(batch, [Unavailable(message) for _ in batch.answers]) for batch, message in given_up]
+
+    def _answer(self, batch: _Batch[T], outcomes: Outcomes) -> None:
+        answers, batch.answers = batch.answers, []  # a batch that was given up is not answered again when it ends
+        with self._lock:
+            self.waiting -= len(answers)
+        for answer, outcome in zip(answers, outcomes, strict=False):
+            answer.resolve(outcome)

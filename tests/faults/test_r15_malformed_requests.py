@@ -4,7 +4,6 @@ import collections
 import itertools
 import json
 import socket
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +12,7 @@ import urllib3
 from shared.testing.process import ServiceProcess
 from tests.faults.garbage import BadRequest, Operation, bad_bytes, bad_requests, operations
 from tests.faults.scale import scaled
+from tests.faults.watching import rss_mb
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.api, pytest.mark.timeout(1800)]
 
@@ -22,11 +22,6 @@ MAX_GROWTH_MB = 25
 # These speak another protocol and its errors: the exchange's (market-simulator), Engine.IO's (websocket-streaming).
 PAGES = ("/", "/docs")  # for people
 OTHER_PROTOCOLS = ("/api", "/fapi", "/dapi", "/futures", "/socket.io")
-
-
-def rss_mb(pid: int) -> float:
-    listing = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
-    return int(listing) / 1024
 
 
 def calls_of(running: ServiceProcess) -> list[Operation]:
