@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shared.errors import NotFound
+from shared.errors import InvalidInput, NotFound
 from shared.service import Service
 from shared.web.models import Answer, Query
 from websocket_streaming.channels import Channels
 from websocket_streaming.ticks import Symbol
-from websocket_streaming.topics import read_symbol
+from websocket_streaming.topics import FUTURES, read_symbol
 
 MAX_ROWS = 1000
 MarketName = Literal["spot", "futures"]
@@ -142,6 +142,8 @@ def add_market_routes(service: Service, channels: Channels, limit_a_minute: int)
     )  # fmt: skip
     def klines(symbol: str, query: KlinesQuery) -> dict[str, Any]:
         of = named(symbol, query.market)
+        if query.market == FUTURES and query.interval == "1s":
+            raise InvalidInput.field("interval", "futures have no 1s")
         rows, source, age_s, stale = channels.klines.klines(of, query.interval, query.limit)
         data = {"symbol": of.name, "market": of.market, "interval": query.interval, "klines": rows}
         return _answer(data, source, age_s, stale)
