@@ -202,9 +202,9 @@ def test_a_client_whose_last_bytes_wait_gets_nothing_until_they_have_left(
 def test_a_channel_may_say_what_a_slow_client_gets(subscriptions: Subscriptions) -> None:
     asked = []
 
-    def catch_up(topic: Topic, newest: dict[str, Any], missed: int) -> dict[str, Any]:
+    def catch_up(topic: Topic, event: str, newest: dict[str, Any], missed: int) -> tuple[str, dict[str, Any]]:
         asked.append(topic)
-        return {**newest, "missed": missed}
+        return event, {**newest, "missed": missed}
 
     fanout = Fanout(subscriptions, FakeClock(), {"price": catch_up})
     slow = join(fanout, subscriptions, "slow", [BTC, ETH], room=0)

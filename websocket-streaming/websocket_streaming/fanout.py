@@ -33,7 +33,8 @@ RETRY_S = 0.01  # how often clients that had no room are tried again
 GONE_AFTER_S = 10.0  # behind for that long without a break: it doesn't read
 
 Form = Literal["socket.io", "plain", "polling"]
-CatchUp = Callable[[Topic, dict[str, Any], int], dict[str, Any]]  # (topic, newest document, updates missed before it)
+# (topic, newest event, its document, updates missed before it) -> event and document to send instead
+CatchUp = Callable[[Topic, str, dict[str, Any], int], tuple[str, dict[str, Any]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -182,6 +183,11 @@ class Fanout:
         if self._slots:
             self._work.set()
 
+    def has_room(self, name: str) -> bool:
+        """Whether that client takes an update now; one that has gone takes anything."""
+        client = self._clients.get(name)
+        return client is None or (client not in self._slots and client.room > 0)
+
     def flush(self) -> bool:
         """Send everything that waits, as far as there is room; True while some clients have none."""
         due, self._due = self._due, []
@@ -255,9 +261,9 @@ class Fanout:
         catch_up = self._catch_up.get(update.topic.channel)
         if catch_up is None or not missed:
             return update
-        document = catch_up(update.topic, update.document, missed)
-        frame = encode(client.form, update.event, orjson.dumps(document))
-        return Update(update.topic, update.event, document, frame)
+        event, document = catch_up(update.topic, update.event, update.document, missed)
+        frame = encode(client.form, event, orjson.dumps(document))
+        return Update(update.topic, event, document, frame)
 
     # -- groups
 

@@ -1,18 +1,19 @@
-"""Plain WebSocket: `/stream/price/<symbol>` sends the same payloads as Socket.IO, each as {"event", "data"}."""
+"""Plain WebSocket: `/stream/<channel>/<symbol>` sends the same payloads as Socket.IO, each as {"event", "data"}."""
 
 import socket
 import sys
 import time
 import uuid
+from collections.abc import Callable
 
 import orjson
 from werkzeug.wrappers import Request
 
 from shared.web.websocket import WebSocket
 from shared.websocket_frames import CloseCode
+from websocket_streaming.channels import Channels
 from websocket_streaming.fanout import Fanout, Form, encode
-from websocket_streaming.price_channel import PriceChannel
-from websocket_streaming.topics import SPOT, Problem, read_wish
+from websocket_streaming.topics import DEFAULT_INTERVAL, SPOT, Problem, read_wish
 
 # The kernel would grow a stalled client's buffer to 4 MB.
 SEND_BUFFER_BYTES = 131_072
@@ -49,24 +50,32 @@ class WebSocketClient:
 class PlainStreams:
     """Serves plain connections."""
 
-    def __init__(self, channel: PriceChannel, fanout: Fanout) -> None:
-        self._channel, self._fanout = channel, fanout
+    def __init__(self, channels: Channels, fanout: Fanout) -> None:
+        self._channels, self._fanout = channels, fanout
 
-    def price(self, ws: WebSocket, request: Request, symbol: str) -> None:
-        """Stream a symbol's price until the client leaves."""
+    def handler(self, channel: str) -> Callable[..., None]:
+        """Streams a symbol's channel until the client leaves; klines' path names an interval, too."""
+
+        def serve(ws: WebSocket, request: Request, symbol: str, interval: str = DEFAULT_INTERVAL) -> None:
+            self._serve(ws, request, channel, symbol, interval)
+
+        return serve
+
+    def _serve(self, ws: WebSocket, request: Request, channel: str, symbol: str, interval: str) -> None:
         bound_send_buffer(request)
         name = f"plain-{uuid.uuid4().hex}"
-        wish = read_wish({"symbols": [symbol], "market": request.args.get("market", SPOT)})
-        topics = self._channel.admit(name, wish)
+        market = request.args.get("market", SPOT)
+        wish = read_wish({"symbols": [symbol], "market": market, "channels": [channel], "interval": interval})
+        topics = self._channels.admit(name, wish)
         if wish.problems:
             _refuse(ws, wish.problems[0])
             return
         self._fanout.join(name, WebSocketClient(ws, "plain"))
         try:
-            self._channel.subscribe(name, topics)
+            self._channels.subscribe(name, topics, wish)
             _listen(ws)
         finally:
-            self._channel.drop(name)
+            self._channels.drop(name)
             self._fanout.leave(name)
 
 

@@ -13,11 +13,11 @@ from socketio.packet import CONNECT_ERROR, EVENT, Packet
 
 from shared.service import Service
 from shared.websocket_frames import FrameParser
+from websocket_streaming.channels import Channels
 from websocket_streaming.engine_websocket import Engine, EngineSession, SocketIoDoor
 from websocket_streaming.fanout import Fanout, Form
 from websocket_streaming.plain import WebSocketClient
-from websocket_streaming.price_channel import PriceChannel
-from websocket_streaming.topics import Problem, read_wish
+from websocket_streaming.topics import Problem, Topic, read_wish
 
 EVENTS = ("subscribe", "unsubscribe")
 # python-socketio's client refuses more than 16 packets in one polling answer; some room is left for other events.
@@ -59,9 +59,9 @@ class SocketIoServer:
     """Socket.IO on the service's app."""
 
     def __init__(
-        self, service: Service, channel: PriceChannel, fanout: Fanout, *, max_clients: int, max_event_bytes: int
+        self, service: Service, channels: Channels, fanout: Fanout, *, max_clients: int, max_event_bytes: int
     ) -> None:
-        self._service, self._channel, self._fanout = service, channel, fanout
+        self._service, self._channels, self._fanout = service, channels, fanout
         self._logger = service.logger
         quiet = logging.getLogger("socketio.quiet")
         quiet.setLevel(logging.CRITICAL)  # stock logs hold tracebacks and texts that a client chose
@@ -117,41 +117,37 @@ class SocketIoServer:
         session.on_unsent = lambda: self._fanout.retry(sid)
         session.on_upgrade = lambda: self._join(sid, session)
         self._join(sid, session)
-        book = self._channel.book
-        self._emit(sid, "connected", {"sid": sid, "venue": book.venue, "epoch": book.epoch})
+        journal = self._channels.journal
+        self._emit(sid, "connected", {"sid": sid, "venue": journal.venue, "epoch": journal.epoch})
 
     def _join(self, sid: str, session: EngineSession) -> None:
         client = WebSocketClient(session.ws, "socket.io") if session.ws else PollingClient(session)
         self._fanout.join(sid, client)
 
     def _on_disconnect(self, reason: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
-        self._channel.drop(_sid())
+        self._channels.drop(_sid())
         self._fanout.leave(_sid())
 
     def _on_subscribe(self, payload: object = None, *_: object) -> None:
         sid = _sid()
         wish = read_wish(payload)
-        topics = self._channel.admit(sid, wish)
+        topics = self._channels.admit(sid, wish)
         self._explain(sid, wish.problems)
-        if not topics:
-            return
-        symbols = list(dict.fromkeys(topic.symbol for topic in topics))
-        self._emit(sid, "subscribed", {"symbols": symbols, "channels": wish.channels, "market": wish.market})
-        for topic in topics:
-            if f"{topic.channel}:{topic.symbol}" in wish.last:
-                about = {"symbol": topic.symbol, "channel": topic.channel, "market": topic.market}
-                self._emit(sid, "resync_required", about)
-        self._channel.subscribe(sid, topics)
+        if topics:
+            self._emit(sid, "subscribed", wish.granted(topics))
+            self._channels.subscribe(sid, topics, wish, on_lost=lambda topic: self._ask_to_resync(sid, topic))
 
     def _on_unsubscribe(self, payload: object = None, *_: object) -> None:
         sid = _sid()
         wish = read_wish(payload)
         self._explain(sid, wish.problems)
-        if not wish.topics:
-            return
-        self._channel.unsubscribe(sid, wish.topics)
-        document = {"symbols": wish.symbols, "channels": wish.channels, "market": wish.market}
-        self._emit(sid, "unsubscribed", document)
+        if wish.topics:
+            self._channels.unsubscribe(sid, wish.topics)
+            self._emit(sid, "unsubscribed", wish.granted(wish.topics))
+
+    def _ask_to_resync(self, sid: str, topic: Topic) -> None:
+        about = {"symbol": topic.symbol, "channel": topic.channel, "market": topic.market}
+        self._emit(sid, "resync_required", about | ({"interval": topic.interval} if topic.interval else {}))
 
     def _on_message(self, engine_sid: str, data: object) -> None:
         """Before stock dispatch: what isn't one of our events is answered here, so that no client's text can raise."""
