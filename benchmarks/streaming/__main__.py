@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.report import Row, show
 
-PARTS = ("ingest", "fanout")
+PARTS = ("ingest", "price", "fanout")
 
 
 def main() -> None:
