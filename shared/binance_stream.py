@@ -29,6 +29,7 @@ STEADY_S = 5.0  # a connection that held this long starts the backoff anew
 # A flood of messages leaves no moment in which the thread waits, so other greenlets would starve: after so long without
 # one it sleeps for a moment. gevent.sleep(0) is not enough, it returns before timers and other sockets are looked at.
 BREATHE_AFTER_S, BREATH_S = 0.005, 0.0001
+WAITED_S = 0.001  # a call for messages that took longer has waited for them
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +154,11 @@ class BinanceStream:
                     raise Lost("asked to reconnect", planned=True)
                 if roll is None and (link.ending or self._clock.monotonic() - link.opened_at > self._max_age_s):
                     roll = self._begin_roll(link)
-                self._deliver(link.receive(WAKE_S) if roll is None else roll.receive())
+                begun = self._clock.monotonic()
+                messages = link.receive(WAKE_S) if roll is None else roll.receive()
+                if self._clock.monotonic() - begun > WAITED_S:
+                    self._breathed_at = self._clock.monotonic()
+                self._deliver(messages)
                 self._breathe()
                 if roll is not None and roll.done and roll.next is not None:
                     link.close()

@@ -101,9 +101,13 @@ class Exchange:
     def _frame(self, number: int) -> bytes:
         symbol, now_ms = self.symbols[number % len(self.symbols)], int(time.time() * 1000)
         return encode_frame(Opcode.TEXT, (
-            f'{{"stream":"{symbol.lower()}@trade","data":{{"e":"trade","E":{now_ms},"s":"{symbol}","t":{number + 2},'
+            f'{{"stream":"{symbol.lower()}@trade","data":{{"e":"trade","E":{now_ms},"s":"{symbol}","t":{self._trade_id(number)},'
             f'"p":"{(number + 1) * PRICE_STEP:.8f}","q":"0.00251000","T":{now_ms},"m":true,"M":true}}}}'
         ))  # fmt: skip
+
+    def _trade_id(self, number: int) -> int:
+        """They rise by one in each symbol, as the exchange's do; 1 is the last trade before all."""
+        return number // len(self.symbols) + 2
 
     def _serve(self, ws: WebSocket, _request: Any) -> None:
         self._upstreams.append(ws)
@@ -133,6 +137,8 @@ class Exchange:
             names = json.loads(query["symbols"][0]) if "symbols" in query else query["symbol"]
             rows = [self._ticker(name) for name in names]
             document = rows if "symbols" in query else rows[0]
+        elif target.path.endswith("/trades"):
+            document = []
         else:
             document = {"serverTime": int(time.time() * 1000)}
         return 200, {"Content-Type": "application/json"}, json.dumps(document).encode()
@@ -141,7 +147,7 @@ class Exchange:
         count, place = len(self.sent_at), self.symbols.index(symbol)
         last = count - 1 - (count - 1 - place) % len(self.symbols) if count else -1
         return {
-            "symbol": symbol, "lastPrice": f"{max(1, last + 1) * PRICE_STEP:.8f}", "lastId": max(1, last + 2),
+            "symbol": symbol, "lastPrice": f"{max(1, last + 1) * PRICE_STEP:.8f}", "lastId": self._trade_id(last),
             "closeTime": int(time.time() * 1000),
             "volume": "16302.36631", "highPrice": "111190.0", "lowPrice": "108635.0", "priceChange": "475.71",
             "priceChangePercent": "0.434",

@@ -90,7 +90,7 @@ class _Group:
 
     form: Form
     topics: frozenset[Topic]
-    members: dict[Client, None] = field(default_factory=dict)
+    members: dict[Client, Callable[[bytes], bool]] = field(default_factory=dict)  # each with its `post`
     waiting: list[Update] = field(default_factory=list)
     # Who came, or was sent something else, after `waiting` began: how many of its updates they must not get.
     skip: dict[Client, int] = field(default_factory=dict)
@@ -196,12 +196,14 @@ class Fanout:
             updates, group.waiting = group.waiting, []
             skip, group.skip = group.skip, {}
             joined = b"".join([update.frame for update in updates])
-            for client in tuple(group.members):
+            polling = group.form == "polling"
+            # Of a client that keeps up nothing is looked at but its `post`; see WebSocket.post for why.
+            for client, post in tuple(group.members.items()):
                 if skip and client in skip:
                     self._deliver(client, updates[skip[client] :])
-                elif client in slots or group.form == "polling":
+                elif polling or (slots and client in slots):
                     self._hold(client, updates)
-                elif not client.post(joined):
+                elif not post(joined):
                     slots[client] = {}
             self.sent.add(len(updates) * len(group.members))
         for client in tuple(slots):
@@ -277,7 +279,7 @@ class Fanout:
         topics = frozenset(self._subscriptions.topics(name))
         if topics:
             group = self._groups.get((client.form, topics)) or self._new_group(client.form, topics)
-            group.members[client] = None
+            group.members[client] = client.post
             self._group_of[client] = group
             self._skip_waiting(client, group)
 
