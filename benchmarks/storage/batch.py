@@ -37,10 +37,10 @@ def measure(filled: Filled) -> Iterator[Line]:
     rates: dict[str, list[float]] = {}
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
-        services = {SQLITE: ours(), POSTGRES: ours(DATABASE_URL=postgres.create_database())}
+        services = {SQLITE: ours(), POSTGRES: ours(DATABASE_URL=filled.server.create_database())}
         posting = {name: Posting(running.enter_context(service)) for name, service in services.items()}
-        runs = {f"{name}, {n}": partial(one.run, n) for name, one in posting.items() for n in CONNECTIONS}
-        runs |= _raw_runs(running, filled.server, folder / "raw.sqlite3")
+        runs = _raw_runs(running, filled.server, folder / "raw.sqlite3")
+        runs |= {f"{name}, {n}": partial(one.run, n) for name, one in posting.items() for n in CONNECTIONS}
         for number in range(ROUNDS):
             say(f"batch: round {number + 1} of {ROUNDS}")
             for name, run in runs.items():
@@ -84,10 +84,13 @@ class Posting:
 
 
 def _raw_runs(running: ExitStack, postgres: PostgresServer, file: Path) -> dict[str, Run]:
-    targets = {EXECUTEMANY: (file, insert_sqlite), UNNEST: (postgres.create_database(), insert_unnest)}
-    targets[COPY] = (postgres.create_database(), insert_copy)
     runs: dict[str, Run] = {}
-    for name, (target, insert) in targets.items():
+    target: Path | str
+    for name, target, insert in (
+        (EXECUTEMANY, file, insert_sqlite),
+        (UNNEST, postgres.create_database(), insert_unnest),
+        (COPY, postgres.create_database(), insert_copy),
+    ):
         pattern = make(target)
         link = running.enter_context(closing(connect(target)))
         runs[name] = partial(_raw, link, pattern, insert, itertools.count(ROWS, ROWS))
@@ -98,7 +101,7 @@ def _raw(link: Any, pattern: Pattern, insert: Callable[..., None], firsts: Itera
     """Rows a second; making them ready is not counted."""
     spent, rows = 0.0, 0
     while spent < SECONDS:
-        portion = next(pattern.portions(next(firsts), ROWS))
+        portion = pattern.rows(next(firsts), ROWS)
         begun = time.perf_counter()
         insert(link, pattern, portion)
         spent += time.perf_counter() - begun

@@ -37,7 +37,7 @@ class Load:
         return sum(self.statuses.values()) - self.statuses.get(200, 0) + self.broken
 
 
-def save(port: int, connections: int, seconds: float) -> Load:
+def save(port: int, connections: int, seconds: int) -> Load:
     """Save signals one by one on every connection for so long, each with a key of its own."""
     return _wrk(WRK, port, connections, seconds) if WRK else _python(port, connections, seconds)
 
@@ -51,17 +51,19 @@ def failures(loads: list[Load]) -> str:
     return ", ".join(f"{count} × {what}" for what, count in counted.items())
 
 
-def _wrk(program: str, port: int, connections: int, seconds: float) -> Load:
+def _wrk(program: str, port: int, connections: int, seconds: int) -> Load:
     url = f"http://127.0.0.1:{port}/signals/save"
-    words = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(SCRIPT), url]
+    words = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url]
     run = f"{time.time_ns():x}"
-    done = subprocess.run([program, *words, "--", run], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [program, *words, "--", run], capture_output=True, text=True, check=True, timeout=seconds + 60
+    )
     found = json.loads(done.stdout.strip().splitlines()[-1])
     statuses = {int(status): count for status, count in found.pop("statuses").items()}
     return Load(statuses=statuses, **found)
 
 
-def _python(port: int, connections: int, seconds: float) -> Load:
+def _python(port: int, connections: int, seconds: int) -> Load:
     result = drive(port, lambda number: save_request(port, number), connections, seconds)
     p50_ms, p99_ms = (result.percentile(percent) * 1000 for percent in (50, 99))
     return Load(result.seconds, dict(result.statuses), p50_ms, p99_ms, result.unanswered)

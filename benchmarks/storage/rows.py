@@ -8,7 +8,6 @@ but its audit chain would not verify.
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,8 +23,7 @@ TABLES = ("signals", "signal_names")
 SYMBOLS = 50
 START = datetime(2020, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PORTION = 20_000
-Row = tuple[Any, ...]
+Rows = dict[str, list[tuple[Any, ...]]]  # by table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +42,12 @@ class Pattern:
         text = text.replace(f'"symbol":"{held["symbol"]}"', '"symbol":"%s"', 1)
         return str(text.replace(held["timestamp"], "%sZ", 1))
 
-    def portions(self, first: int, count: int, size: int = PORTION) -> Iterator[dict[str, list[Row]]]:
-        """`count` signals, one a second, numbered from `first`, as rows of each table, `size` signals at a time."""
-        for begin in range(first, first + count, size):
-            yield self._rows(range(begin, min(begin + size, first + count)))
-
-    def _rows(self, numbers: range) -> dict[str, list[Row]]:
+    def rows(self, first: int, count: int) -> Rows:
+        """`count` signals, one a second, numbered from `first`, as rows of each table."""
         signal = self.tables["signals"]
         text, micros = self.text, isinstance(signal["timestamp"], int)
-        rows: dict[str, list[Row]] = {name: [] for name in self.tables}
-        for number in numbers:
+        rows: Rows = {name: [] for name in self.tables}
+        for number in range(first, first + count):
             moment = START + timedelta(seconds=number)
             symbol, iso = f"S{number % SYMBOLS}USDT", moment.isoformat(timespec="microseconds")[:26]
             signal_id = f"{symbol}:{iso}"
@@ -99,7 +93,7 @@ def _types(cursor: Any, table: str) -> dict[str, str]:
     return dict(cursor.fetchall())
 
 
-def insert_sqlite(link: sqlite3.Connection, pattern: Pattern, rows: dict[str, list[Row]]) -> None:
+def insert_sqlite(link: sqlite3.Connection, pattern: Pattern, rows: Rows) -> None:
     """One transaction of executemany."""
     link.execute("BEGIN IMMEDIATE")
     for table, held in rows.items():
@@ -108,7 +102,17 @@ def insert_sqlite(link: sqlite3.Connection, pattern: Pattern, rows: dict[str, li
     link.execute("COMMIT")
 
 
-def insert_unnest(link: Any, pattern: Pattern, rows: dict[str, list[Row]]) -> None:
+def insert_values(link: Any, pattern: Pattern, rows: Rows) -> None:
+    """One transaction of INSERT … VALUES, row by row."""
+    with link, link.cursor() as cursor:
+        for table, held in rows.items():
+            names = pattern.tables[table]
+            cursor.executemany(
+                f"INSERT INTO {table} ({','.join(names)}) VALUES ({','.join(['%s'] * len(names))})", held
+            )
+
+
+def insert_unnest(link: Any, pattern: Pattern, rows: Rows) -> None:
     """One transaction of INSERT … SELECT FROM unnest."""
     with link, link.cursor() as cursor:
         for table, held in rows.items():
@@ -118,7 +122,7 @@ def insert_unnest(link: Any, pattern: Pattern, rows: dict[str, list[Row]]) -> No
             cursor.execute(f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})", columns)
 
 
-def insert_copy(link: Any, pattern: Pattern, rows: dict[str, list[Row]]) -> None:
+def insert_copy(link: Any, pattern: Pattern, rows: Rows) -> None:
     """One transaction of COPY."""
     with link, link.cursor() as cursor:
         for table, held in rows.items():

@@ -1,14 +1,13 @@
 """What is measured, each started as its users start it: our service, and the peers of benchmarks/peers.
 
 The peers' packages are installed once, at the versions pinned there: Node's beside their package.json, Python's in an
-environment of their own under var/bench. A peer that can't be installed is left out, and a line says so.
+environment of their own under var/bench. A peer that can't be installed is left out, and its lines say so.
 """
 
 import contextlib
 import hashlib
 import shutil
 import subprocess
-import sys
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -107,5 +106,4 @@ def _done(command: list[str], otherwise: str) -> bool:
     done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
     if done.returncode:
         say(f"{otherwise}:\n{(done.stderr or done.stdout).strip()[-500:]}")
-        sys.stdout.write(f"({otherwise})\n")
     return done.returncode == 0

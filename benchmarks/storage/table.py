@@ -70,6 +70,11 @@ class Table:
             sys.stdout.write(f"| {line.what} | {line.ours} | {line.peer} | {ratio} | {must} | {line.verdict()} |\n")
         sys.stdout.flush()
 
+    def end(self) -> None:
+        """What is known only now."""
+        sys.stdout.write(f"\nLoad after: {os.getloadavg()[0]:.1f}\n")
+        sys.stdout.flush()
+
 
 def say(text: str) -> None:
     """Progress, for those who wait."""

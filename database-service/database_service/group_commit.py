@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from database_service.idempotency import Verdict
 from shared.errors import Unavailable
@@ -33,15 +33,12 @@ Commit = Callable[[list[T], datetime], list[Verdict]]
 Outcomes = Sequence[Verdict | BaseException]
 
 
-class _Batch(Generic[T]):
-    """Rows that share a transaction, and who waits for each."""
+class _Waiter(NamedTuple, Generic[T]):
+    """A row, when it was asked for, and who waits for it."""
 
-    __slots__ = ("answers", "items", "now")
-
-    def __init__(self, now: datetime) -> None:
-        self.items: list[T] = []
-        self.answers: list[Later[Verdict]] = []
-        self.now = now
+    item: T
+    now: datetime
+    answer: Later[Verdict]
 
 
 class GroupCommit(Generic[T]):
@@ -62,14 +59,20 @@ class GroupCommit(Generic[T]):
         self._commit, self._monotonic = commit, monotonic
         self._max_batch, self._max_waiting, self._wait_s = max_batch, max_waiting, wait_s
         self._lock = threading.Lock()
-        self._queue: deque[_Batch[T]] = deque()  # gathering; what is being written has left it
-        self._written: deque[tuple[_Batch[T], Outcomes]] = deque()  # to be answered
+        self._queue: deque[_Waiter[T]] = deque()  # gathering; what is being written has left it
+        self._written: deque[tuple[list[_Waiter[T]], Outcomes]] = deque()  # to be answered
         self._work = threading.Event()  # for who writes
         self._news = threading.Event()  # for who answers
-        self.waiting = 0  # writers not yet answered, those of a transaction that is being written included
-        self._writing: _Batch[T] | None = None
+        self._writing: list[_Waiter[T]] = []
         self._begun_at = 0.0
+        self._given_up = False  # what is being written was answered already
         self._writer_runs = self._answerer_runs = False
+
+    @property
+    def waiting(self) -> int:
+        """Writers not yet answered, those of a transaction that is being written included."""
+        written = sum(len(batch) for batch, _ in tuple(self._written))
+        return len(self._queue) + written + (0 if self._given_up else len(self._writing))
 
     def __call__(self, item: T, now: datetime) -> Later[Verdict]:
         """Write one row together with whoever waits; the verdict comes after the COMMIT that holds it.
@@ -78,72 +81,73 @@ class GroupCommit(Generic[T]):
         stored), or it took longer than `wait_s` (its message says whether the row may have been stored). `now` is the
         moment of the request.
         """
+        if self._writing and self.late:
+            raise Unavailable("the database does not answer; nothing was stored")
+        if len(self._queue) + len(self._writing) >= self._max_waiting:
+            raise Unavailable(f"{self._max_waiting:,} requests wait for the database already; nothing was stored")
         answer: Later[Verdict] = Later()
+        self._queue.append(_Waiter(item, now, answer))  # without a lock: a deque takes it in one step
+        if not self._work.is_set():
+            self._work.set()
+        if not (self._writer_runs and self._answerer_runs):
+            self._start()
+        return answer
+
+    def _start(self) -> None:
         with self._lock:
-            self._refuse_if_late_or_full()
-            if not self._queue or len(self._queue[-1].items) >= self._max_batch:
-                self._queue.append(_Batch(now))
-            batch = self._queue[-1]
-            batch.items.append(item)
-            batch.answers.append(answer)
-            batch.now = max(batch.now, now)
-            self.waiting += 1
             write, self._writer_runs = not self._writer_runs, True
             answers, self._answerer_runs = not self._answerer_runs, True
         if write:
             threading.Thread(target=self._write_all, name="group-commit", daemon=True).start()
         if answers:
             threading.Thread(target=self._answer_all, name="group-answers", daemon=True).start()
-        if not self._work.is_set():
-            self._work.set()
-        return answer
-
-    def _refuse_if_late_or_full(self) -> None:
-        if self.late:
-            raise Unavailable("the database does not answer; nothing was stored")
-        if self.waiting >= self._max_waiting:
-            raise Unavailable(f"{self._max_waiting:,} requests wait for the database already; nothing was stored")
 
     @property
     def late(self) -> bool:
         """True while a transaction is being written that takes longer than anybody waits."""
-        return self._writing is not None and self._monotonic() - self._begun_at > self._wait_s
+        return bool(self._writing) and self._monotonic() - self._begun_at > self._wait_s
 
     # --- writing
 
     def _write_all(self) -> None:
         """Write batch after batch until nobody has come for a while."""
         while self._work.wait(LINGER_S) or not self._may_end():
-            while (batch := self._take()) is not None:
+            while batch := self._take():
                 outcomes = self._write(batch)
                 with self._lock:
-                    self._writing = None
-                    self._written.append((batch, outcomes))
+                    if not self._given_up:
+                        self._written.append((batch, outcomes))
+                    self._writing, self._given_up = [], False
                 self._news.set()
 
-    def _take(self) -> _Batch[T] | None:
+    def _take(self) -> list[_Waiter[T]]:
         with self._lock:
-            if not self._queue:
-                self._work.clear()
-                return None
-            batch = self._writing = self._queue.popleft()
-            self._begun_at = self._monotonic()
-            return batch
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
+            if batch:
+                self._writing, self._begun_at = batch, self._monotonic()
+                return batch
+            self._work.clear()
+        if self._queue:  # one came between the look and the clearing
+            self._work.set()
+        return batch
 
     def _may_end(self) -> bool:
         with self._lock:
-            self._writer_runs = bool(self._queue)
+            self._writer_runs = False
+            if self._queue:  # it came when we still ran, so nobody else was started
+                self._writer_runs = True
             return not self._writer_runs
 
-    def _write(self, batch: _Batch[T]) -> Outcomes:
+    def _write(self, batch: list[_Waiter[T]]) -> Outcomes:
+        items, now = [waiter.item for waiter in batch], max(waiter.now for waiter in batch)
         try:
-            return self._commit(batch.items, batch.now)
+            return self._commit(items, now)
         except Unavailable as away:  # each of its own: a traceback grows on an error that many raise
-            return [Unavailable(away.message, retry_after_s=away.retry_after_s) for _ in batch.items]
+            return [Unavailable(away.message, retry_after_s=away.retry_after_s) for _ in items]
         except BaseException as error:  # noqa: BLE001  # its caller gets it
-            if len(batch.items) == 1:
+            if len(items) == 1:
                 return [error]
-        return [self._write_alone(item, batch.now) for item in batch.items]  # one row's fault is that row's alone
+        return [self._write_alone(item, now) for item in items]  # one row's fault is that row's alone
 
     def _write_alone(self, item: T, now: datetime) -> Verdict | BaseException:
         try:
@@ -159,26 +163,21 @@ class GroupCommit(Generic[T]):
             self._news.wait(self._wait_s / LOOKS)
             with self._lock:
                 self._news.clear()
-                written, self._written = self._written, deque()
-                if self.late:
-                    written.extend(self._give_up())
+                written = list(self._written)
+                if self.late and not self._given_up:
+                    written += self._give_up()
                 if not written and not self._writer_runs:
                     self._answerer_runs = False
                     return
             for batch, outcomes in written:
-                self._answer(batch, outcomes)
+                for waiter, outcome in zip(batch, outcomes, strict=True):
+                    waiter.answer.resolve(outcome)
+                if self._written and self._written[0][0] is batch:
+                    self._written.popleft()
 
-    def _give_up(self) -> list[tuple[_Batch[T], Outcomes]]:
+    def _give_up(self) -> list[tuple[list[_Waiter[T]], Outcomes]]:
         """The batch that is being written may be stored or not; those behind it will not be begun."""
-        given_up = [(batch, NOT_STORED) for batch in self._queue]
-        self._queue.clear()
-        if self._writing is not None:
-            given_up.append((self._writing, UNSURE))
-        return [(batch, [Unavailable(message) for _ in batch.answers]) for batch, message in given_up]
-
-    def _answer(self, batch: _Batch[T], outcomes: Outcomes) -> None:
-        answers, batch.answers = batch.answers, []  # a batch that was given up is not answered again when it ends
-        with self._lock:
-            self.waiting -= len(answers)
-        for answer, outcome in zip(answers, outcomes, strict=False):
-            answer.resolve(outcome)
+        behind = [self._queue.popleft() for _ in range(len(self._queue))]
+        self._given_up = True
+        given_up = [(self._writing, UNSURE), (behind, NOT_STORED)]
+        return [(batch, [Unavailable(message) for _ in batch]) for batch, message in given_up]

@@ -32,14 +32,16 @@ from shared.web.hosted import Hosted
 from shared.web.parsing import body_as, validate
 
 END = b"\r\n\r\n"
-# Nothing between the lines but CRLF, nothing in them but printable ASCII; folded lines begin with a blank: refused.
-HEADERS = re.compile(rb"(?:\r\n[A-Za-z-]{1,40}:[ \t]?[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)*")
+# Nothing but printable ASCII; folded lines begin with a blank: refused.
+HEADER = re.compile(rb"[A-Za-z-]{1,40}:[ \t]?[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 KNOWN = frozenset(
     {
         b"host", b"content-type", b"content-length", b"connection", b"x-request-id", b"user-agent", b"accept",
         b"accept-encoding", b"accept-language",
     }
 )  # fmt: skip
+COMMON = KNOWN - {b"x-request-id"}  # the same with every request of a client
+MAX_LINES, MAX_LINE = 1024, 200  # of those, and of their bytes
 JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 LENGTH = re.compile(rb"[0-9]{1,8}")
 # A path and a query that mean the same to every reader: nothing to decode, no dot segments.
@@ -81,6 +83,7 @@ class Lane:
         self._below = {r.spec.path.rpartition("/")[0]: r for r in hot if r.spec.method == "GET" and r.parameter}
         # What has a path of its own is no parameter of another.
         self._own_paths = {rule.rule for rule in service.app.url_map.iter_rules() if not rule.arguments}
+        self._lines: dict[bytes, tuple[bytes, bytes]] = {}
         self._allows_host = functools.lru_cache(maxsize=64)(lambda host: service.gate.allows_host(host.decode()))
 
     def recognise(self, seen: bytes) -> HotRequest | None:
@@ -94,19 +97,30 @@ class Lane:
                 return None
             route, path, query = found
         end = seen.find(END)
-        if end < 0 or HEADERS.fullmatch(seen, begin, end) is None:
+        if end < 0:
             return None
         headers: dict[bytes, bytes] = {}
-        for line in seen[begin + 2 : end].split(b"\r\n"):
-            name, _, value = line.partition(b":")
-            name = name.lower()
+        for line in seen[begin + 2 : end].split(b"\r\n") if end > begin else ():
+            name, value = self._lines.get(line) or self._read_line(line)
             if name not in route.known or name in headers:
                 return None
-            headers[name] = value.strip()
+            headers[name] = value
         length = _length(route.spec, headers)
         if length is None or not self._plain(headers):
             return None
         return HotRequest(route, end + len(END), length, headers, path or route.spec.path, query)
+
+    def _read_line(self, line: bytes) -> tuple[bytes, bytes]:
+        """A header's lower-case name and its value; nameless if it isn't plain. Kept, since most come again."""
+        if not HEADER.fullmatch(line):
+            return b"", b""
+        name, _, value = line.partition(b":")
+        read = name.lower(), value.strip()
+        if read[0] in COMMON and len(line) <= MAX_LINE:
+            if len(self._lines) >= MAX_LINES:
+                self._lines.clear()
+            self._lines[line] = read
+        return read
 
     def _get(self, line: bytes) -> tuple[HotRoute, str, dict[str, str]] | None:
         """Route, path and query of a GET's first line."""
@@ -132,17 +146,18 @@ class Lane:
 
         Never raises; nor may `send`.
         """
-        begun, spec = time.perf_counter(), request.route.spec
+        begun, spec, recorder = time.perf_counter(), request.route.spec, self._service.recorder
         # 0.4 µs where uuid4 asks the system for 3; an id must be another each time, not secret.
         identity = request.headers.get(b"x-request-id", b"").decode() or f"{random.getrandbits(128):032x}"
         extra: dict[str, str] = {}
 
         def finish(outcome: Any) -> None:
-            token = request_id.set(identity)
+            token = request_id.set(identity) if recorder.writes or isinstance(outcome, BaseException) else None
             status, document = self._concluded(spec, outcome, extra)
             payload = orjson.dumps(document)
-            self._service.recorder.request(spec.method, spec.path, request.path, status, time.perf_counter() - begun)
-            request_id.reset(token)
+            recorder.request(spec.method, spec.path, request.path, status, time.perf_counter() - begun)
+            if token:
+                request_id.reset(token)
             send(_head(status, identity, len(payload), extra), payload)
 
         token = request_id.set(identity)

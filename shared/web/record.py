@@ -16,7 +16,8 @@ class Recorder:
     """Writes a service's access log and request metrics, whichever way a request came in."""
 
     def __init__(self, service: str, settings: Settings, log: FleetLogger, metrics: MetricsCollector):
-        self._service, self._access_log, self._log, self._metrics = service, settings.ACCESS_LOG, log, metrics
+        self._service, self._log, self._metrics = service, log, metrics
+        self.writes = settings.ACCESS_LOG  # a line a request
         self._counts: dict[tuple[str, str, int], Callable[[float], None]] = {}  # as many as there are series
         self.quiet: set[str] = set()  # route templates whose successes leave no log line
         metrics.describe("http_requests_total", "Requests answered, by route template and status")
@@ -28,8 +29,7 @@ class Recorder:
         asked = (method, route, status)
         count = self._counts.get(asked) or self._count(*asked)
         count(seconds)
-        quiet = path.startswith(QUIET) or (status < 400 and route in self.quiet)
-        if self._access_log and not quiet:
+        if self.writes and not path.startswith(QUIET) and (status >= 400 or route not in self.quiet):
             self._log.info("%s %s %d %.1f ms", method[:16], path[:200], status, seconds * 1000)
 
     def _count(self, method: str, route: str, status: int) -> Callable[[float], None]:

@@ -94,7 +94,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         self.server.connections.begin(self.socket)
         if self.server.lane and not self.server.draining and (hot := self.server.lane.recognise(seen)) is not None:
             return self._answer_hot(hot, seen)
-        self.rides.left()
+        self.rides.left(seen)
         self.deadline = gevent.Timeout.start_new(ride.REQUEST_S)
         try:
             return super().handle_one_request()
@@ -190,6 +190,11 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
             while self.socket.recv(65_536):
                 pass
         return False
+
+    def finalize_headers(self) -> None:
+        super().finalize_headers()
+        if self.command == "HEAD":  # pywsgi would end a body that isn't there: the next answer would begin with it
+            self.response_use_chunked = False
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         given = {name.lower() for name, _ in headers}

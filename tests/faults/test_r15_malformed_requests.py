@@ -122,11 +122,15 @@ def test_malformed_bytes_over_bare_sockets(running: ServiceProcess) -> None:
     outcomes: collections.Counter[bytes] = collections.Counter()
     with ThreadPoolExecutor(CALLERS) as callers:
         sent = list(bad_bytes(calls_of(running), count, seed=16))
+        list(callers.map(lambda data: exchange(running.port, data), sent[:WARM_UP]))
+        rss_warm = rss_mb(running.pid)
         for data, answer in zip(sent, callers.map(lambda data: exchange(running.port, data), sent), strict=True):
             wrong = None if b"api" in data else first_answer_complaint(data, answer)  # damage makes /api of many paths
             outcomes[answer[9:12]] += 1
             complaints += [f"{wrong}: {answer[:200]!r} for {data[:300]!r}"] if wrong else []
-    print(f"\nR15 {running.folder.name}: {count} damaged requests, answers {dict(outcomes)}")
+    growth = rss_mb(running.pid) - rss_warm
+    print(f"\nR15 {running.folder.name}: {count} damaged requests, answers {dict(outcomes)}, RSS {growth:+.1f} MB")
     assert complaints == []
+    assert growth < MAX_GROWTH_MB
     assert running.get("/health/live") == {"status": "alive"}
     assert "Traceback" not in running.log

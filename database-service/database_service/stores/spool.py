@@ -150,7 +150,7 @@ class Spool:
 
     def _add(self, rows: int, away: Unavailable, add: Callable[[], T]) -> T:
         if not self.prepared:
-            raise away
+            raise _cannot(away, f"is of no use ({self._connections.why_not})")
         if max(sum(self.rows) + rows, self._newest_key - self._settled_key) > self._max_rows:
             raise _cannot(away, "is full")
         try:

@@ -75,7 +75,8 @@ def _make_folder(_dialect: Any, _record: Any, arguments: tuple[str], _options: A
 
 
 def _furnish(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+    # secure_delete: Debian's SQLite overwrites what is deleted, so a disk that is all but full could free nothing.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=OFF"):
         connection.execute(f"PRAGMA {pragma}")
     journal, sync = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
     if (journal, sync) != ("wal", FULL):
