@@ -27,14 +27,15 @@ SCALE = float(os.environ.get("FAULTS_SCALE", "0.04"))
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def market() -> Iterator[ServiceProcess]:
     with ServiceProcess("market-simulator", {"SIM_LIMITS": "false"}) as running:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service(market: ServiceProcess) -> Iterator[ServiceProcess]:
+    requests.get(f"{market.base_url}/fapi/v1/depth?symbol=BTCUSDT&limit=5", timeout=60)  # it reads a tape
     settings = {"SIMULATOR_URL": market.base_url, "RATE_LIMIT_ENABLED": "false", "DEFAULT_SYMBOLS": ",".join(SYMBOLS)}
     with ServiceProcess("websocket-streaming", settings) as running:
         wait_until(lambda: not running.get("/price/BTCUSDT")["stale"], what="a fresh price")
@@ -54,8 +55,8 @@ def follow(service: ServiceProcess) -> Iterator[Callable[..., Any]]:
         one.close()
 
 
-def begin(market: ServiceProcess, name: str, **more: Any) -> str:
-    answer = requests.post(f"{market.base_url}/sim/scenario", json={"name": name, **more}, timeout=20)
+def begin(simulator: ServiceProcess, name: str, **more: Any) -> str:
+    answer = requests.post(f"{simulator.base_url}/sim/scenario", json={"name": name, **more}, timeout=20)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["data"]["id"])
 
@@ -193,7 +194,6 @@ def test_r10_a_book_is_never_published_crossed_or_gapped_and_only_its_own_symbol
     market: ServiceProcess, service: ServiceProcess, follow: Callable[..., Any],
     market_name: str, fault: str, params: dict[str, Any], is_loss: bool,
 ) -> None:  # fmt: skip
-    requests.get(f"{market.base_url}/fapi/v1/depth?symbol=BTCUSDT&limit=5", timeout=60)
     struck, other = (follow(f"/stream/orderbook/{s}?market={market_name}", BookFollower) for s in SYMBOLS)
     wait_until(lambda: struck.deltas > 3 and other.deltas > 3, 20, what="both books")
     snapshots = other.snapshots
@@ -206,7 +206,7 @@ def test_r10_a_book_is_never_published_crossed_or_gapped_and_only_its_own_symbol
     shown = service.get(f"/orderbook/BTCUSDT?market={market_name}&limit=1")["data"]
     wait_until(lambda: struck.update_id >= shown["update_id"], what="the same update")
     print(
-        f"R10 {market_name} {fault}: {truth(market, id)['truth']['frames']} frames struck, {struck.deltas} deltas, "
+        f"R10 {market_name} {fault}: {truth(market, id)['planted']['frames']} frames struck, {struck.deltas} deltas, "
         f"{struck.snapshots} snapshots, {len(struck.broken)} wrong; the other symbol {other.snapshots - snapshots} more"
     )
     assert struck.broken == other.broken == []
@@ -251,9 +251,9 @@ def test_r11_the_planned_end_of_a_connection_leaves_no_gap_and_no_repeat(
     trades, bars = follow("/stream/trades/BTCUSDT"), follow("/stream/klines/BTCUSDT/1s")
     book = follow("/stream/orderbook/BTCUSDT", BookFollower)
     wait_until(lambda: book.deltas > 3 and bars.data("kline") and len(ids(trades)) > 3, what="all streams")
-    begun = time.monotonic()
+    begun, reconnects = time.monotonic(), stats(service)["reconnects"]
     begin(market, fault, **({"duration_s": 3} if fault == "server_shutdown" else {}))
-    wait_until(lambda: stats(service)["reconnects"] >= 1, 20, what="another connection")
+    wait_until(lambda: reconnected(service, reconnects), 20, what="another connection")
     reconnected_s = time.monotonic() - begun
     seen, deltas = len(ids(trades)), book.deltas
     wait_until(lambda: len(ids(trades)) > seen + 5 and book.deltas > deltas + 5, 20, what="streams that go on")
@@ -295,8 +295,8 @@ def test_r12_a_reader_that_falls_behind_gets_a_right_book_and_a_true_count(path:
         with ServiceProcess("websocket-streaming", settings) as service, Follower(service.ws_url + path) as witness:
             slow = websocket.create_connection(service.ws_url + path, sockopt=small, timeout=30)
             slow.recv()
-            seen = len(witness.events)
-            wait_until(lambda: len(witness.events) > seen + 2000, 60, what="much that it doesn't read")
+            begun = time.monotonic()  # its buffers are full after some 3 s, after 10 s more it would be closed
+            wait_until(lambda: time.monotonic() - begun > 7 and len(witness.events) > 100, 60, what="the stall")
             reader = _Reader(slow)
             reader.read_until(lambda: reader.jumps > 0 and reader.after_jump > 20)
             print(f"R12 {path}: {reader.count} events after the stall, {reader.jumps} jumps, missed {reader.missed}")

@@ -14,7 +14,10 @@ from shared.testing.process import ServiceProcess
 pytestmark = [pytest.mark.integration, pytest.mark.websocket]
 
 COUNT = 1000
-WORDS = ["BTCUSDT", "", "ethusdt", "\u0000", "\ud83d\ude00", "X" * 500, "price", "orderbook", "klines", "spot", "futures", "a-token-x", "../..", "NaN"]
+WORDS = [
+    "BTCUSDT", "", "ethusdt", "\u0000", "\ud83d\ude00", "X" * 500, "price", "orderbook", "klines", "spot", "futures",
+    "a-token-x", "../..", "NaN",
+]  # fmt: skip
 KEYS = ["symbols", "channels", "market", "interval", "last", "token", "symbol", "name", "crosses", "__proto__", ""]
 EVENTS = ["subscribe", "unsubscribe", "alert", "alerts", "alert_remove"]
 DEEP = "[" * 5000 + "]" * 5000
