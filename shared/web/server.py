@@ -159,7 +159,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
 
     def _forget_input(self) -> None:
         """Of HTTP nothing more is read; the reader's buffer (8 KB) would stay as long as the WebSocket."""
-        self.rfile = self.environ["wsgi.input"] = BytesIO()
+        self.rides.forget_reader()
+        self.environ["wsgi.input"] = self.rfile
         self.wsgi_input = pywsgi.Input(self.rfile, 0)
 
     def _connection_upgrade_requested(self) -> bool:

@@ -102,7 +102,7 @@ class Fanout:
     def __init__(self, subscriptions: Subscriptions, clock: Clock, catch_up: Mapping[str, CatchUp] | None = None):
         self._subscriptions = subscriptions
         self._clock = clock
-        self._catch_up = {} if catch_up is None else catch_up  # by channel; the caller may fill it later
+        self._catch_up = {} if catch_up is None else catch_up  # by channel; may be filled later
         self._clients: dict[str, Client] = {}
         self._group_of: dict[Client, _Group] = {}
         self._groups: dict[tuple[Form, frozenset[Topic]], _Group] = {}

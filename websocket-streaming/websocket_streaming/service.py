@@ -149,6 +149,7 @@ def _start(
         background.run(f"errands {number + 1}", errands.run)
     background.every(1.0, "silence check", channels.price.check)
     background.every(1.0, "channels check", channels.check)
+    background.every(1.0, "alerts", sockets.alert_events.check)
     background.every(1.0, "exchange time", channels.keep_time)
     background.every(1.0, "newest prices to Redis", newest.save)
     for feed in feeds:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from engineio.exceptions import EngineIOError
@@ -13,13 +14,16 @@ from socketio.packet import CONNECT_ERROR, EVENT, Packet
 
 from shared.service import Service
 from shared.websocket_frames import FrameParser
+from websocket_streaming.alert_events import AlertEvents
+from websocket_streaming.alerts import Alerts
 from websocket_streaming.channels import Channels
 from websocket_streaming.engine_websocket import Engine, EngineSession, SocketIoDoor
 from websocket_streaming.fanout import Fanout, Form
 from websocket_streaming.plain import WebSocketClient
 from websocket_streaming.topics import Problem, Topic, read_wish
 
-EVENTS = ("subscribe", "unsubscribe")
+ALERT_EVENTS = ("alert", "alert_remove", "alerts")
+EVENTS = ("subscribe", "unsubscribe", *ALERT_EVENTS)
 # python-socketio's client refuses more than 16 packets in one polling answer; some room is left for other events.
 MAX_QUEUED_POLLING = 8
 
@@ -94,6 +98,11 @@ class SocketIoServer:
         self.socketio.on("disconnect")(self._on_disconnect)
         self.socketio.on("subscribe")(self._on_subscribe)
         self.socketio.on("unsubscribe")(self._on_unsubscribe)
+        self._alerts = Alerts(service.clock, lambda sid, document: self._emit(sid, "alert", document))
+        self.alert_events = AlertEvents(self._alerts, channels, self._emit)
+        channels.price.watch = self._alerts.on_price
+        for event in ALERT_EVENTS:
+            self.socketio.on(event)(partial(self._on_alert_event, event))
 
     def close(self) -> None:
         """Disconnect everyone (graceful stop); clients connect again by themselves."""
@@ -126,6 +135,7 @@ class SocketIoServer:
 
     def _on_disconnect(self, reason: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
         self._channels.drop(_sid())
+        self._alerts.detach(_sid())
         self._fanout.leave(_sid())
 
     def _on_subscribe(self, payload: object = None, *_: object) -> None:
@@ -144,6 +154,10 @@ class SocketIoServer:
         if wish.topics:
             self._channels.unsubscribe(sid, wish.topics)
             self._emit(sid, "unsubscribed", wish.granted(wish.topics))
+
+    def _on_alert_event(self, event: str, payload: object = None, *_: object) -> None:
+        sid = _sid()
+        self._explain(sid, self.alert_events.serve(event, sid, payload))
 
     def _ask_to_resync(self, sid: str, topic: Topic) -> None:
         about = {"symbol": topic.symbol, "channel": topic.channel, "market": topic.market}
@@ -185,7 +199,7 @@ def _judge(data: object) -> Problem | None:
         return None
     content = packet.data
     if not isinstance(content, list) or not content or content[0] not in EVENTS:
-        return Problem("unknown_event", f"the events are {' and '.join(EVENTS)}")
+        return Problem("unknown_event", f"the events are {', '.join(EVENTS)}")
     return None
 
 
