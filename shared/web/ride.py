@@ -134,6 +134,10 @@ class Ride:
             self._drained = False
             self._handler.rfile = io.BufferedReader(_Rest(seen, self._sock))
 
+    def forget_reader(self) -> None:
+        """The connection becomes a WebSocket, which reads for itself."""
+        self._handler.rfile = self._first_reader = io.BufferedReader(io.BytesIO(), 1)
+
     def end(self) -> None:
         """The connection is over. They let go of each other, else they would wait for the collector."""
         self._readable.close()

@@ -148,6 +148,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         if upgrade:
             self.close_connection = True  # what follows on this socket is no HTTP
             self.server.connections.leave(self.socket)  # it counts among the WebSockets
+            self._forget_input()
             super().handle_one_response()
             return
         self.server.in_flight += 1
@@ -155,6 +156,12 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
             super().handle_one_response()
         finally:
             self.server.in_flight -= 1
+
+    def _forget_input(self) -> None:
+        """Of HTTP nothing more is read; the reader's buffer (8 KB) would stay as long as the WebSocket."""
+        self.rides.forget_reader()
+        self.environ["wsgi.input"] = self.rfile
+        self.wsgi_input = pywsgi.Input(self.rfile, 0)
 
     def _connection_upgrade_requested(self) -> bool:
         """Only to WebSocket: pywsgi by itself hands the bare connection over for any `Connection: upgrade`."""
