@@ -160,7 +160,8 @@ class TradeChannel(LiveChannel[_Tape]):
                 continue
             placed = state.tape.fill(trade for trade in trades if first <= trade.trade_id <= last)
             state.tries = 0 if state.tape.hole != hole and placed else state.tries + 1
-            self._publish(topic, state, placed, "rest")
+            self._publish(topic, state, [trade for trade in placed if trade.trade_id <= last], "rest")
+            self._publish(topic, state, [trade for trade in placed if trade.trade_id > last], "stream")
 
     def _ask(self, symbol: Symbol, first: int) -> list[Trade] | None:
         """None where the exchange doesn't tell old trades (some mirrors; futures without a key)."""
