@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.report import Row, show
 
-PARTS = ("ingest", "price", "fanout")
+PARTS = ("ingest", "book", "price", "fanout")
 
 
 def main() -> None:
