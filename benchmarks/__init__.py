@@ -1,1 +1,1 @@
-"""Measurements, printed with the machine they were taken on; `make bench` runs them all (docs/benchmarks.md)."""
+"""Measurements, printed with the machine they were taken on; docs/benchmarks.md says which command gives which."""

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 END = b"\r\n\r\n"
 SILENCE_S = 5.0
@@ -119,17 +120,25 @@ def _answer(connection: _Connection) -> int | None:
     return int(head[9:12])
 
 
-def save_request(port: int, number: int, path: str = "/signals/save", key: bool = True) -> bytes:
-    """One signal to be saved, different from every other, with an Idempotency-Key."""
-    body = json.dumps(
-        {
-            "symbol": f"S{number % 50}USDT", "signal_type": "BUY", "confidence": 0.85, "price": 100000 + number * 0.01,
-            "stop_loss": 99000.5, "strategy": "rsi", "bot_id": "bot-1", "metadata": {"n": number},
-        }
-    ).encode()  # fmt: skip
-    header = f"Idempotency-Key: {RUN}-{number}\r\n" if key else ""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n{header}"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+def signal(number: int) -> dict[str, Any]:
+    """A signal different from every other."""
+    return {
+        "symbol": f"S{number % 50}USDT", "signal_type": "BUY", "confidence": 0.85, "price": 100000 + number * 0.01,
+        "stop_loss": 99000.5, "strategy": "rsi", "bot_id": "bot-1", "metadata": {"n": number},
+    }  # fmt: skip
+
+
+def save_request(port: int, number: int) -> bytes:
+    """One signal to be saved, with a key of its own."""
+    return post(port, "/signals/save", number, json.dumps(signal(number)).encode())
+
+
+def post(port: int, path: str, number: int, body: bytes) -> bytes:
+    """A request with an Idempotency-Key that only this number has in this run."""
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"Idempotency-Key: {RUN}-{number}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
 
 
 RUN = f"{time.time_ns():x}"

@@ -117,6 +117,9 @@ class Settings(BaseModel):
     TRUSTED_PROXIES: str = Field("", description="addresses or networks whose X-Forwarded-For is believed, by comma")
     RATE_LIMIT_ENABLED: bool = Field(True, description="false: no limits per client (benchmarks, fault tests)")
     DRAIN_SECONDS: float = Field(0.5, ge=0, le=5, description="how long readiness says no before the listener closes")
+    MAX_CONNECTIONS: int = Field(
+        10_000, ge=1, description="open HTTP connections; one more closes the longest idle, and is 503 if none is idle"
+    )
     ENV_FILES: bool = Field(True, description="false, in the environment: read no .env file (tests)")
     ACCESS_LOG: bool = Field(True, description="one log line a request (health and metrics aside)")
     HOT_LANE: bool = Field(True, description="hot requests are answered before Flask's routing; false: all go its way")

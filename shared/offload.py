@@ -1,5 +1,6 @@
 """Blocking native calls (sqlite3, psycopg2, fsync) away from gevent's loop, which they would halt for everyone."""
 
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -60,6 +61,19 @@ def _attempt(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any,
         return function(*args, **kwargs), None
     except BaseException as error:  # noqa: BLE001  # nothing is swallowed: the caller's side raises it
         return None, error
+
+
+def native_socket_pair() -> tuple[socket.socket, socket.socket]:
+    """A socket pair that blocks the thread which uses it, as a native thread needs it, and not gevent's loop."""
+    if not is_patched():
+        return socket.socketpair()
+    from gevent.monkey import get_original
+
+    native = get_original("socket", "socket")
+    pair = [native(fileno=half.detach()) for half in socket.socketpair()]
+    for half in pair:
+        half.setblocking(True)  # gevent's don't
+    return pair[0], pair[1]
 
 
 def is_patched() -> bool:

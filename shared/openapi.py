@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of a service, made from the very declarations its routes are registered with."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,9 @@ class RouteSpec:
 
     `other_types` are the content types that it answers in on request. With `max_rows` the body is a list of so many
     `body`s at most (`shared.web.rows`); the handler then gets `Rows`. A `hot` call also goes by the lane
-    (`shared.web.lane`); its function must need no Flask and return a dict. A `quiet` one is asked for every second by a
+    (`shared.web.lane`); its function must need no Flask and return a dict, or `Later` one. `quick` decodes a body
+    faster than its model does, to an object with the same attributes, or says None where only the model can tell;
+    `quick_rows` does so for a whole body of rows (`shared.web.rows`). A `quiet` call is asked for every second by a
     page or a machine: its successes leave no log line.
     """
 
@@ -26,6 +28,8 @@ class RouteSpec:
     path: str
     summary: str
     body: type[BaseModel] | None = None
+    quick: Callable[[bytes], Any] | None = None
+    quick_rows: Callable[[bytes, bool], list[Any] | None] | None = None
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None

@@ -8,7 +8,7 @@
     run(service)
 
 A handler gets what it declares (path parameters, `body=`, `query=`, `headers=`) and returns a dict, which leaves as
-`{"success": true, …}`, or a Flask response.
+`{"success": true, …}`, such a dict `Later`, or a Flask response.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +21,7 @@ from shared.clock import Clock, SystemClock
 from shared.config import Settings, config
 from shared.fleet import read_fleet
 from shared.health_check import HealthCheck
+from shared.later import Later
 from shared.logger import get_logger
 from shared.metrics import MetricsCollector
 from shared.openapi import RouteSpec
@@ -36,7 +37,7 @@ from shared.web.websocket import Handler as WebSocketHandler
 
 State = Literal["starting", "ready", "draining", "stopped"]
 Hook = Callable[[], None]
-Handler = Callable[..., "dict[str, Any] | Response"]
+Handler = Callable[..., "dict[str, Any] | Response | Later[dict[str, Any]]"]
 
 
 class Service:
@@ -88,10 +89,12 @@ class Service:
             if spec.headers:
                 arguments["headers"] = read_headers(request, spec.headers)
             if spec.body and spec.max_rows is not None:
-                arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows)
+                arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows, spec.quick_rows)
             elif spec.body:
-                arguments["body"] = read_body(request, spec.body, spec.max_body)
+                arguments["body"] = read_body(request, spec.body, spec.max_body, spec.quick)
             result = handler(**arguments)
+            if isinstance(result, Later):
+                result = result.result()
             return result if isinstance(result, Response) else success(result)
 
         return answer

@@ -83,7 +83,7 @@ def _digest(*files: Path) -> str:
 
 
 def install_servers() -> None:
-    """As root on Debian: PostgreSQL and Redis for the tests, if missing. Elsewhere it only says what is missing."""
+    """As root on Debian: what the tests run and isn't there. Elsewhere it only says what is missing."""
     missing = [package for package, found in _servers().items() if not found]
     if not missing:
         return
@@ -101,4 +101,6 @@ def install_servers() -> None:
 
 def _servers() -> dict[str, bool]:
     postgres = shutil.which("postgres") or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    return {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
+    found = {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
+    # 3 MB: shows what is synced to the disk, and when. There is none but on Linux.
+    return found | ({"strace": shutil.which("strace") is not None} if sys.platform == "linux" else {})

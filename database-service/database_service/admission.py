@@ -4,12 +4,11 @@ Pure: a store looks up the names and keys that are asked for, lets this decide, 
 transaction.
 """
 
-from collections import ChainMap
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from database_service.idempotency import KeptAnswer, Key, KeyName, Verdict, replay
-from database_service.signals import Content, NewSignal, StoredSignal, Submission, stored
+from database_service.idempotency import KeptAnswer, KeyName, Verdict, replay
+from database_service.signals import NewSignal, StoredSignal, Submission, content_of, stored
 from shared.errors import InvalidInput
 
 
@@ -21,9 +20,9 @@ class _Spot:
     ordinal: int = 1
 
 
-def names_asked(submissions: Iterable[Submission]) -> set[str]:
-    """The ids whose presence decides; where a place is taken, its `~n` neighbours count too."""
-    return {submission.signal.wanted_id for submission in submissions}
+def names_asked(submissions: Iterable[Submission]) -> list[str]:
+    """The id that each wants, whose presence decides; where a place is taken, its `~n` neighbours count too."""
+    return [submission.signal.wanted_id for submission in submissions]
 
 
 def neighbours(place: str) -> tuple[str, str]:
@@ -34,60 +33,62 @@ def neighbours(place: str) -> tuple[str, str]:
 class Admission:
     """One transaction's worth of signals. Read `verdicts`, `signals` (new ones) and `answers` (new keys) at the end.
 
-    `kept` and `taken` are only read.
+    `kept` are the known keys, `taken` the JSON texts of the signals under the names that were asked for. A free name is
+    the rule and the hot path: contents are only worked out and compared where a name is taken.
     """
 
-    def __init__(self, kept: MutableMapping[KeyName, KeptAnswer], taken: MutableMapping[str, Content]):
+    def __init__(self, kept: Mapping[KeyName, KeptAnswer], taken: Mapping[str, str]):
         self.verdicts: list[Verdict] = []
         self.signals: list[StoredSignal] = []
         self.answers: dict[KeyName, KeptAnswer] = {}
-        self._kept: MutableMapping[KeyName, KeptAnswer] = ChainMap({}, kept)
-        self._taken: MutableMapping[str, Content] = ChainMap({}, taken)
+        self._kept, self._taken = kept, taken
+        self._added: dict[str, str] = {}  # to what is taken
         self._spots: dict[str, _Spot] = {}
 
-    def add_all(self, submissions: Sequence[Submission]) -> "Admission":
-        """Decide about each, in order; later ones see the earlier ones."""
-        for submission in submissions:
-            self.verdicts.append(self._decide(submission))
+    def add_all(self, submissions: Sequence[Submission], names: Sequence[str]) -> "Admission":
+        """Decide about each, in order; later ones see the earlier ones. `names` are those of `names_asked`."""
+        for submission, name in zip(submissions, names, strict=True):
+            self.verdicts.append(self._decide(submission, name))
         return self
 
-    def _decide(self, submission: Submission) -> Verdict:
+    def _decide(self, submission: Submission, name: str) -> Verdict:
         key, signal = submission.key, submission.signal
-        if key is not None and (kept := self._kept.get(key.name)) is not None:
+        if key is not None and (kept := self.answers.get(key.name) or self._kept.get(key.name)) is not None:
             return replay(key, kept)
-        verdict = self._place(signal) if signal.signal_id is None else self._name(signal, signal.signal_id)
+        verdict = self._place(signal, name) if signal.signal_id is None else self._name(signal, name)
         if key is not None and verdict.error is None:
-            self._remember(key, verdict.id)
+            self.answers[key.name] = KeptAnswer(key.body_hash, verdict.id)
         return verdict
-
-    def _remember(self, key: Key, signal_id: str) -> None:
-        self._kept[key.name] = self.answers[key.name] = KeptAnswer(key.body_hash, signal_id)
 
     def _name(self, signal: NewSignal, signal_id: str) -> Verdict:
         """A client's own id is kept, or refused."""
-        digest = signal.digest()
-        there = self._taken.get(signal_id)
+        there = self._document(signal_id)
         if there is None:
-            return self._store(signal, signal_id, digest)
-        if there.same_as(signal, digest):
+            return self._store(signal, signal_id)
+        if content_of(there).same_as(signal):
             return Verdict("duplicate", signal_id)
         return Verdict("refused", error=InvalidInput.field("signal_id", "already names a different signal"))
 
-    def _place(self, signal: NewSignal) -> Verdict:
+    def _place(self, signal: NewSignal, place: str) -> Verdict:
         """The first free name at the signal's place, unless the signal is there already."""
-        digest, place = signal.digest(), signal.place
+        if self._document(place) is None:
+            return self._store(signal, place)
         spot = self._spots.setdefault(place, _Spot())
-        while (there := self._taken.get(name := _ordinal_name(place, spot.ordinal))) is not None:
-            if there.timestamp == signal.timestamp:
-                spot.ids.setdefault(there.digest, name)
+        while (there := self._document(name := _ordinal_name(place, spot.ordinal))) is not None:
+            content = content_of(there)
+            if content.timestamp == signal.timestamp:
+                spot.ids.setdefault(content.digest, name)
             spot.ordinal += 1
-        if (same := spot.ids.get(digest)) is not None:
+        if (same := spot.ids.get(signal.digest())) is not None:
             return Verdict("duplicate", same)
-        return self._store(signal, name, digest)
+        return self._store(signal, name)
 
-    def _store(self, signal: NewSignal, signal_id: str, digest: str) -> Verdict:
-        row = stored(signal, signal_id, digest)
-        self._taken[signal_id] = row.content
+    def _document(self, signal_id: str) -> str | None:
+        return self._added.get(signal_id) or self._taken.get(signal_id)
+
+    def _store(self, signal: NewSignal, signal_id: str) -> Verdict:
+        row = stored(signal, signal_id)
+        self._added[signal_id] = row.document
         self.signals.append(row)
         return Verdict("stored", signal_id)
 

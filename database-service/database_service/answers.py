@@ -6,6 +6,8 @@ from pydantic import Field
 
 from shared.web.models import Answer
 
+INCOMPLETE = "stands there, false, while the database is away: only what waits for it is known"
+
 
 class SaveAnswer(Answer):
     """A signal is stored. `durable` stands there, false, where nothing durable is configured."""
@@ -119,6 +121,7 @@ class History(Answer):
     source: str
     next_cursor: str | None
     signals: list[Signal]
+    complete: bool | None = Field(None, description=INCOMPLETE)
 
 
 class HistoryAnswer(Answer):
@@ -161,6 +164,7 @@ class Statistics(Figures):
     equity_curve: list[EquityPoint]
     by_strategy: dict[str, Figures]
     source: str
+    complete: bool | None = Field(None, description=INCOMPLETE)
 
 
 class StatsAnswer(Answer):
@@ -179,12 +183,13 @@ class SettingsAnswer(Answer):
 
 
 class Conflict(Answer):
-    """A signal that was acknowledged while the database was away, and that it then could not take as it was."""
+    """A signal or trade that was acknowledged while the database was away, and that it could not take as it was."""
 
-    signal_id: str
+    signal_id: str | None = Field(None, description="a signal's")
+    performance_id: str | None = Field(None, description="a trade's")
     reason: str
     found_at: str
-    document: Signal
+    document: dict[str, Any] = Field(description="as it was acknowledged")
 
 
 class Conflicts(Answer):

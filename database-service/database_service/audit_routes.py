@@ -32,7 +32,7 @@ def add_audit_routes(
 
     @service.route(
         "GET", "/signals/conflicts", limit=settings.RATE_LIMIT_SIGNALS_CONFLICTS, answer=answers.ConflictsAnswer,
-        summary="Signals acknowledged while the database was away that it could not take as they were",
+        summary="What was acknowledged while the database was away that it could not take as it was",
     )  # fmt: skip
     def list_conflicts() -> dict[str, Any]:
         found = read(conflicts)

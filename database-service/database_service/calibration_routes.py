@@ -15,6 +15,7 @@ from database_service.routes import Desk
 from database_service.signals import Cursor, SignalFilter
 from database_service.storage import Store
 from shared.clock import parse_time
+from shared.errors import Unavailable
 from shared.service import Service
 
 MAX_SIGNALS = 5_000  # the newest ones of a filter: about 0.1 s of computing
@@ -69,6 +70,8 @@ def _walk(store: Store, wanted: SignalFilter) -> Iterator[Claim]:
     after: Cursor | None = None
     while True:
         page = store.history(wanted, PORTION, after)
+        if not page.complete:  # what waits is too young to be judged: its hit rate would mislead
+            raise Unavailable("the database is away: how good its signals were is not known now")
         for document in page.documents:
             s = orjson.loads(document)
             moment = parse_time(s["timestamp"])

@@ -18,9 +18,12 @@ class DatabaseSettings(Settings):
 
     SQLITE_PATH: Path | None = Field(None, description="the embedded database's file; unset: VAR_DIR/database.sqlite3")
     SPOOL_MAX_ROWS: int = Field(
-        1_000_000, ge=0, description="signals kept locally while PostgreSQL is away; 0: none, answer 503"
+        1_000_000, ge=0, description="signals and trades kept locally while PostgreSQL is away; 0: none, answer 503"
     )
     GROUP_COMMIT: bool = Field(True, description="writers that wait at the same moment share one transaction")
+    WRITER_PROCESS: bool = Field(
+        True, description="under load a second process writes, so that this one has time to answer"
+    )
     RETENTION_SIGNALS_DAYS: int = Field(0, ge=0, le=36_500, description="signals older than this leave; 0: never")
     RETENTION_PERFORMANCE_DAYS: int = Field(
         0, ge=0, le=36_500, description="trades closed longer ago than this leave; 0: never"

@@ -5,11 +5,11 @@ any crash finds either both or neither.
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 import orjson
+from msgspec import Struct
 
 from shared.errors import FleetError, InvalidInput
 
@@ -39,8 +39,7 @@ class KeptAnswer(NamedTuple):
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What became of one row: `id` is its final id; a refused one carries the error instead."""
 
     status: Literal["stored", "duplicate", "replayed", "refused"]

@@ -1,7 +1,8 @@
 """Bring a database to the newest schema: `python -m database_service.migrate`, by hand or from a starting service.
 
 A service runs this as a process of its own, since Alembic would add 10 MB to a process that needs it once. Several
-may run at a time: they wait for each other under a lock, and the later ones find nothing left to do.
+may run at a time: they wait for each other under a lock, and the later ones find nothing left to do. Where PostgreSQL
+holds the extension timescaledb, the tables become hypertables (stores/timescale.py), also if it came later.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 
 from database_service.stores.postgres import postgres_engine
 from database_service.stores.sqlite import sqlite_engine
+from database_service.stores.timescale import adopt
 from shared.errors import Unavailable
 
 FOLDER = Path(__file__).parent
@@ -34,6 +36,24 @@ def migrate(url: str) -> None:
     with _locked(url) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    if not url.startswith("sqlite"):
+        _adopt(url)
+
+
+def _adopt(url: str) -> None:
+    """TimescaleDB's part. Its views are made outside a transaction, so the lock is the session's."""
+    engine = postgres_engine(url)
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_WAIT}'")
+            connection.exec_driver_sql("SET statement_timeout = 0")
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+            try:
+                adopt(connection)
+            finally:
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})")
+    finally:
+        engine.dispose()
 
 
 @contextmanager

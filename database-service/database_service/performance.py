@@ -16,6 +16,7 @@ from shared.clock import to_iso
 from shared.errors import InvalidInput
 
 MAX_AMOUNT = 1e15  # bound of any price, quantity or profit: products and sums of such stay far inside a double
+ROUTE = "/performance/track"  # of a trade's key
 PRECISION = 60  # digits; two doubles of 17 digits multiply to 34
 Side = Literal["LONG", "SHORT"]
 OPTIONAL = (
@@ -167,6 +168,21 @@ class TradeFilter:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Trades:
+    """The wanted trades in the order they were closed. Consume it where it was made: it holds a connection.
+
+    `complete` is False where the database is away and only what waits for it is known. Raises Unavailable in the
+    middle if the database goes away then.
+    """
+
+    lines: Iterator[TradeLine]
+    complete: bool = True
+
+    def __iter__(self) -> Iterator[TradeLine]:
+        return self.lines
+
+
 class TradeStore(Protocol):
     """What performance needs of a place that stores trades. Every call raises Unavailable if the place is away."""
 
@@ -174,6 +190,6 @@ class TradeStore(Protocol):
         """Store all, in one transaction; one verdict each, in order. A known key gives the first id, or a refusal."""
         ...
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
-        """The wanted trades in the order they were closed. Consume it where it was made: it holds a connection."""
+    def trades(self, wanted: TradeFilter) -> Trades:
+        """The wanted trades."""
         ...

@@ -1,7 +1,7 @@
 """The calls of the contract: JSON to values, the store, values to JSON. No rule and no SQL lives here."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,17 +9,19 @@ from typing import Any
 import orjson
 from werkzeug.routing import BaseConverter
 
-from database_service import answers, bodies
+from database_service import answers, bodies, performance
 from database_service.config import DatabaseSettings
 from database_service.cursors import encode_cursor
 from database_service.idempotency import Key, KeyName, Verdict, hash_body
-from database_service.performance import ClosedTrade, TradeFilter, TradeSubmission, earned
+from database_service.performance import ClosedTrade, TradeFilter, Trades, TradeSubmission, earned
+from database_service.plain_bodies import PlainSignal, plain_signal
 from database_service.signals import NewSignal, Page, Submission
 from database_service.statistics import statistics
 from database_service.storage import Store
 from database_service.user_settings import SavedSettings
 from shared.clock import check_range
-from shared.errors import InvalidInput, NotFound
+from shared.errors import InvalidInput, NotFound, Unavailable
+from shared.later import Later
 from shared.service import Service
 
 MAX_USER = 128
@@ -41,8 +43,8 @@ class Desk:
     store: Store
     read: Worker
     write: Worker
-    save: Callable[[Submission, datetime], Verdict]
-    track: Callable[[TradeSubmission, datetime], Verdict]
+    save: Callable[[Submission, datetime], Later[Verdict]]
+    track: Callable[[TradeSubmission, datetime], Later[Verdict]]
 
 
 def add_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
@@ -55,18 +57,21 @@ def add_routes(service: Service, settings: DatabaseSettings, desk: Desk) -> None
 
 def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
     @service.route(
-        "POST", "/signals/save", limit=settings.RATE_LIMIT_SIGNALS_SAVE, body=bodies.SaveBody, headers=bodies.KeyHeader,
-        answer=answers.SaveAnswer, summary="Save one signal", hot=True,
+        "POST", "/signals/save", limit=settings.RATE_LIMIT_SIGNALS_SAVE, body=bodies.SaveBody, quick=plain_signal,
+        headers=bodies.KeyHeader, answer=answers.SaveAnswer, summary="Save one signal", hot=True,
     )  # fmt: skip
-    def save(body: bodies.SaveBody, headers: bodies.KeyHeader) -> dict[str, Any]:
+    def save(body: bodies.SaveBody | PlainSignal, headers: bodies.KeyHeader) -> Later[dict[str, Any]]:
         now = service.clock.now()
-        submission = Submission(new_signal(body, now), _key("/signals/save", headers, body))
-        verdict = _accepted(desk.save(submission, now))
-        return {"message": "Signal saved successfully", "signal_id": verdict.id, **durability(desk.store)}
+        key = _key("/signals/save", headers, PlainSignal.__struct_fields__, body)
+        submission = Submission(new_signal(body, now), key)
+        return desk.save(submission, now).map(saved)
+
+    def saved(verdict: Verdict) -> dict[str, Any]:
+        return {"message": "Signal saved successfully", "signal_id": _accepted(verdict).id, **durability(desk.store)}
 
     @service.route(
         "GET", "/signals/history", limit=settings.RATE_LIMIT_SIGNALS_HISTORY, query=bodies.HistoryQuery,
-        answer=answers.HistoryAnswer, summary="Signals, newest first",
+        answer=answers.HistoryAnswer, summary="Signals, newest first", hot=True,
     )  # fmt: skip
     def history(query: bodies.HistoryQuery) -> dict[str, Any]:
         page: Page = desk.read(desk.store.history, query.wanted(), query.limit, query.cursor)
@@ -75,6 +80,7 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
             "source": desk.store.source,
             "next_cursor": page.next and encode_cursor(page.next),
             "signals": [orjson.Fragment(document) for document in page.documents],
+            **completeness(page),
         }
         return {"data": data}
 
@@ -94,13 +100,16 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
         "POST", "/performance/track", limit=settings.RATE_LIMIT_PERFORMANCE_TRACK, body=bodies.TrackBody,
         headers=bodies.KeyHeader, answer=answers.TrackAnswer, summary="Record one closed trade",
     )  # fmt: skip
-    def track(body: bodies.TrackBody, headers: bodies.KeyHeader) -> dict[str, Any]:
+    def track(body: bodies.TrackBody, headers: bodies.KeyHeader) -> Later[dict[str, Any]]:
         now = service.clock.now()
-        submission = TradeSubmission(_closed_trade(body, now), _key("/performance/track", headers, body))
-        verdict = _accepted(desk.track(submission, now))
+        key = _key(performance.ROUTE, headers, bodies.TrackBody.model_fields, body)
+        submission = TradeSubmission(_closed_trade(body, now), key)
+        return desk.track(submission, now).map(tracked)
+
+    def tracked(verdict: Verdict) -> dict[str, Any]:
         return {
             "message": "Performance tracked successfully",
-            "performance_id": verdict.id,
+            "performance_id": _accepted(verdict).id,
             **durability(desk.store),
         }
 
@@ -110,7 +119,7 @@ def _add_performance(service: Service, settings: DatabaseSettings, desk: Desk) -
     )  # fmt: skip
     def stats(query: bodies.StatsQuery) -> dict[str, Any]:
         wanted = TradeFilter(**{name: getattr(query, name) for name in TradeFilter.__slots__})
-        figures: dict[str, Any] = desk.read(lambda: statistics(desk.store.trades(wanted)))
+        figures: dict[str, Any] = desk.read(_figures, desk.store, wanted)
         return {"data": {"strategy": query.strategy, **figures, "source": desk.store.source}}
 
 
@@ -135,11 +144,27 @@ def _add_settings(service: Service, settings: DatabaseSettings, desk: Desk) -> N
         return {"version": saved.version, "settings": body.settings}
 
 
-def new_signal(body: bodies.SaveBody, now: datetime) -> NewSignal:
+def _figures(store: Store, wanted: TradeFilter) -> dict[str, Any]:
+    try:
+        trades = store.trades(wanted)
+        return {**statistics(trades), **completeness(trades)}
+    except Unavailable:  # a database that went away in the middle: what waits for it may be known
+        trades = store.trades(wanted)
+        return {**statistics(trades), **completeness(trades)}
+
+
+def new_signal(body: bodies.SaveBody | PlainSignal, now: datetime) -> NewSignal:
     """The signal of a body; `now` if it names no time. Raises InvalidInput for one out of range."""
-    moment = _in_range("timestamp", body.timestamp, now)
-    fields = body.model_dump(exclude={"timestamp"})
-    return NewSignal(**fields, timestamp=moment or now, timestamp_given=moment is not None)
+    moment = body.timestamp
+    if moment is not None:
+        _in_range("timestamp", moment, now)
+    indicators: Any = body.indicators  # a PlainSignal's is a value by now
+    metadata: Any = body.metadata
+    return NewSignal(
+        body.symbol, body.signal_type, body.confidence, body.price, moment or now, moment is not None, body.strategy,
+        body.bot_id, body.timeframe, body.stop_loss, body.take_profit, body.leverage, indicators, metadata,
+        body.signal_id,
+    )  # fmt: skip
 
 
 def _closed_trade(body: bodies.TrackBody, now: datetime) -> ClosedTrade:
@@ -164,16 +189,23 @@ def _in_range(field: str, moment: datetime | None, now: datetime) -> datetime | 
     return moment
 
 
-def _key(route: str, headers: bodies.KeyHeader, body: bodies.SaveBody | bodies.TrackBody) -> Key | None:
+def _key(route: str, headers: bodies.KeyHeader, names: Iterable[str], body: object) -> Key | None:
+    """The key, with a hash of those fields of the body that were given."""
     if headers.key is None:
         return None
-    return Key(KeyName(route, headers.key), hash_body(body.model_dump(exclude_none=True)))
+    given = {name: value for name in names if (value := getattr(body, name)) is not None}
+    return Key(KeyName(route, headers.key), hash_body(given))
 
 
 def _accepted(verdict: Verdict) -> Verdict:
     if verdict.error is not None:
         raise verdict.error
     return verdict
+
+
+def completeness(found: Page | Trades) -> dict[str, bool]:
+    """Said only where it is missing, as durability is."""
+    return {} if found.complete else {"complete": False}
 
 
 def durability(store: Store) -> dict[str, bool]:

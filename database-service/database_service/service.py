@@ -16,14 +16,18 @@ from database_service.prices.market import MarketHistory, market_client
 from database_service.retention import Retention, rules
 from database_service.routes import Desk, Worker, add_routes
 from database_service.storage import Store
+from database_service.stores.apart import Apart
 from database_service.stores.cache import CacheStore
+from database_service.stores.drain import Drain, Drainer
+from database_service.stores.leash import Leash
 from database_service.stores.memory import MemoryStore
 from database_service.stores.open import open_store
 from database_service.stores.spool import Spool
-from database_service.stores.spooling import Drainer, SpoolingStore
+from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import sqlite_url
 from shared.clock import Clock
+from shared.later import Later
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
@@ -56,37 +60,47 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
 def _durable(service: Service, settings: DatabaseSettings) -> Desk:
     """A database. One writer at a time: SQLite allows no more, and group commit wants no more."""
     url = settings.database_url
-    store = open_store(url, settings.sqlite_path, service.clock)
+    leash = Leash(service.clock.monotonic)
+    store = open_store(url, settings.sqlite_path, service.clock, leash)
     reader, writer = Offload(threads=READERS), Offload(threads=1)
     read, write = reader.call, writer.call
     keeper = Keeper(store, lambda: migrate_apart(settings.store_url), read, service.logger)
+    if url:
+        service.on_start(leash.start)
     service.on_start(keeper.start)
     service.on_start(lambda: service.logger.info("storing in %s", "PostgreSQL" if url else settings.sqlite_path))
+    if settings.WRITER_PROCESS:
+        apart = Apart(store, settings.store_url, read, service.logger)
+        store.append_with = apart.append
+        service.on_start(apart.start)
+        service.on_stop(apart.stop)
     in_force = rules(settings.RETENTION_SIGNALS_DAYS, settings.RETENTION_PERFORMANCE_DAYS)
     retention = Retention(store, in_force, service.clock.now, write, service.logger)
     service.on_start(retention.start)
+    service.on_stop(leash.stop)  # last: until then it ends what hangs
     service.on_stop(reader.close)
     service.on_stop(writer.close)
     service.on_stop(keeper.stop)
     service.on_stop(retention.stop)
     if url and settings.SPOOL_MAX_ROWS:
-        spooling = _spooling(service, settings, store, read, write)
+        spooling = _spooling(service, settings, store, write)
         service.health.add_dependency("database", lambda: read(spooling.state), timeout_s=5.0)
         return _desk(service, settings, spooling, read, write)
     service.health.add_dependency("database", lambda: read(store.probe), timeout_s=2.0)
     return _desk(service, settings, store, read, write)
 
 
-def _spooling(
-    service: Service, settings: DatabaseSettings, store: SqlStore, read: Worker, write: Worker
-) -> SpoolingStore:
+def _spooling(service: Service, settings: DatabaseSettings, store: SqlStore, write: Worker) -> SpoolingStore:
     """The database with a spool before it, and who drains that."""
     spool = Spool(settings.spool_path, service.clock, settings.SPOOL_MAX_ROWS)
-    spooling = SpoolingStore(store, spool, service.clock)
+    spooling = SpoolingStore(store, spool)
+    aside = Offload(threads=1)
     keeper = Keeper(spool, lambda: migrate_apart(sqlite_url(settings.spool_path)), write, service.logger)
-    drainer = Drainer(spooling, read, write, service.logger)
+    drain = Drain(store, spool, service.clock)
+    drainer = Drainer(drain, spool, store.probe, aside.call, write, service.logger)
     service.on_start(keeper.start)
     service.on_start(drainer.start)
+    service.on_stop(aside.close)
     service.on_stop(keeper.stop)
     service.on_stop(drainer.stop)
     return spooling
@@ -116,12 +130,12 @@ def _volatile(service: Service, settings: DatabaseSettings, cache: RedisCache) -
     return Desk(store, _directly, _directly, _alone(_directly, store.append), _alone(_directly, store.track))
 
 
-def _alone(write: Worker, function: Callable[..., list[Verdict]]) -> Callable[..., Verdict]:
+def _alone(write: Worker, function: Callable[..., list[Verdict]]) -> Callable[..., Later[Verdict]]:
     """Each row in a transaction of its own: what GroupCommit does, without sharing."""
 
-    def call(row: Any, now: datetime) -> Verdict:
+    def call(row: Any, now: datetime) -> Later[Verdict]:
         verdicts: list[Verdict] = write(function, [row], now)
-        return verdicts[0]
+        return Later.of(verdicts[0])
 
     return call
 

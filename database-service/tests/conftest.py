@@ -1,5 +1,6 @@
 """What several tests of database-service use: values to store, and every store there is."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,12 +18,18 @@ from database_service.performance import ClosedTrade, TradeSubmission
 from database_service.signals import NewSignal, Submission
 from database_service.storage import Store
 from database_service.stores.cache import CacheStore
+from database_service.stores.connections import Connections
 from database_service.stores.memory import MemoryStore
 from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.schema import metadata
-from database_service.stores.sqlite import sqlite_store, sqlite_url
+from database_service.stores.spool import Spool
+from database_service.stores.spooling import SpoolingStore
+from database_service.stores.sql import SqlStore
+from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
 from shared.redis_cache import RedisCache
 from shared.testing.fakes import FakeClock
+from shared.testing.servers import ServerMissing
+from shared.testing.timescale import TimescaleServer
 
 from .client import Client, running, settings_for
 
@@ -83,15 +90,90 @@ def open_sqlite(tmp_path: Path, migrated_sqlite: bytes) -> Callable[[], Store]:
     return lambda: _prepared(sqlite_store(path, FakeClock()))
 
 
+@pytest.fixture(scope="session")
+def migrated_timescale() -> Iterator[str]:
+    """A TimescaleDB database at the newest migration: TIMESCALE_DSN, else one of the tests' own if it is installed."""
+    if url := os.environ.get("TIMESCALE_DSN"):
+        yield from _borrowed(url)
+        return
+    try:
+        server = TimescaleServer()
+    except ServerMissing as missing:
+        pytest.skip(f"{missing}, and TIMESCALE_DSN names no empty database with the extension timescaledb")
+    with server:
+        migrate(server.url)
+        yield server.url
+
+
+def _borrowed(url: str) -> Iterator[str]:
+    """The database must be empty at first, and is so again at the end."""
+    engine = postgres_engine(url)
+    with engine.connect() as link:
+        there = sa.inspect(link).get_table_names()
+    engine.dispose()
+    if there:
+        pytest.fail(f"TIMESCALE_DSN's database is not empty, it holds {', '.join(there)}")
+    migrate(url)
+    yield url
+    drop_everything(url)
+
+
+def drop_everything(url: str) -> None:
+    """Take away what migrations made."""
+    engine = postgres_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as link:
+        link.exec_driver_sql("DROP MATERIALIZED VIEW IF EXISTS performance_daily")
+        for name in sa.inspect(link).get_table_names():
+            link.exec_driver_sql(f"DROP TABLE {name}")
+    engine.dispose()
+
+
+@pytest.fixture
+def open_plain(tmp_path: Path, migrated_sqlite: bytes) -> Callable[[], Store]:
+    """The same, with the statements that no database has to itself: the hot ones must do what these do."""
+    path = tmp_path / "database.sqlite3"
+    path.write_bytes(migrated_sqlite)
+
+    def open_it() -> Store:
+        clock = FakeClock()
+        return _prepared(SqlStore(Connections(sqlite_engine(sqlite_url(path)), clock, explain), clock))
+
+    return open_it
+
+
 @pytest.fixture
 def open_postgres(migrated_postgres: str) -> Callable[[], Store]:
     """Opens the same PostgreSQL database each time it is called; empty at first."""
-    engine = postgres_engine(migrated_postgres)
+    return _opener(migrated_postgres)
+
+
+@pytest.fixture
+def open_timescale(migrated_timescale: str) -> Callable[[], Store]:
+    """Opens the same TimescaleDB database each time it is called; empty at first."""
+    return _opener(migrated_timescale)
+
+
+def _opener(url: str) -> Callable[[], Store]:
+    engine = postgres_engine(url)
     with engine.begin() as link:
         names = ", ".join(table.name for table in metadata.sorted_tables)
         link.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
     engine.dispose()
-    return lambda: _prepared(postgres_store(migrated_postgres, FakeClock()))
+    return lambda: _prepared(postgres_store(url, FakeClock()))
+
+
+@pytest.fixture
+def open_spooling(tmp_path: Path, open_sqlite: Callable[[], Any], migrated_sqlite: bytes) -> Callable[[], Store]:
+    """Opens the same database, which is there, and the same spool before it."""
+    path = tmp_path / "spool.sqlite3"
+    path.write_bytes(migrated_sqlite)
+
+    def open_both() -> Store:
+        spool = Spool(path, FakeClock(), 1000)
+        assert spool.prepare()
+        return SpoolingStore(open_sqlite(), spool)
+
+    return open_both
 
 
 @pytest.fixture
@@ -114,8 +196,12 @@ MARKED = [
     "memory",
     pytest.param("redis", marks=pytest.mark.redis),
     pytest.param("sqlite", marks=pytest.mark.database),
+    pytest.param("plain", marks=pytest.mark.database),
     pytest.param("postgres", marks=pytest.mark.database),
+    pytest.param("spooling", marks=pytest.mark.database),
 ]
+if os.environ.get("TIMESCALE_DSN"):  # the tests' own takes one connection at a time; test_timescale.py does with that
+    MARKED.append(pytest.param("timescale", marks=pytest.mark.database))
 
 
 @pytest.fixture

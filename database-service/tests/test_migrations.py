@@ -1,25 +1,33 @@
 """Migrations: they make exactly the tables that the code expects, once, however many start at the same time."""
 
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from database_service.audit import START, extend
 from database_service.migrate import FOLDER, migrate, migrate_apart
+from database_service.signals import SignalFilter, stored
+from database_service.stores.open import open_store
 from database_service.stores.postgres import postgres_engine
-from database_service.stores.schema import HEAD, metadata
+from database_service.stores.schema import HEAD, Moment, audit_head, metadata, signal_names
 from database_service.stores.sqlite import sqlite_engine, sqlite_store, sqlite_url
 from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
 from shared.testing.servers import PostgresServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.database]
+NOON = datetime(2025, 11, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -78,3 +86,51 @@ def test_an_older_or_newer_schema_is_not_used(migrated_sqlite: bytes, tmp_path: 
         migrate_apart(sqlite_url(path))
 
 
+def filled_at_0002(url: str, rows: list[Any]) -> None:
+    """A database as the code of migration 0002 left it."""
+    config, head = Config(), START
+    config.set_main_option("script_location", str(FOLDER / "migrations"))
+    engine = engine_for(url)
+    with engine.execution_options(writes=True).begin() as link:
+        config.attributes["connection"] = link
+        command.upgrade(config, "0002")
+        old = sa.Table("signals", sa.MetaData(), sa.Column("timestamp", Moment), autoload_with=link)
+        for row in rows:
+            head = extend(head, row.document)
+            values = {name: getattr(row, name, "a digest") for name in old.c.keys() if name not in {"id", "hash"}}  # noqa: SIM118  # columns, not names
+            link.execute(sa.insert(old).values(id=head.sequence, hash=head.hash, **values))
+        link.execute(sa.insert(audit_head).values(id=1, sequence=head.sequence, hash=head.hash))
+    engine.dispose()
+
+
+def test_a_filled_database_loses_nothing_on_the_way_from_0002(
+    empty_url: str, tmp_path: Path, signal: Callable[..., Any]
+) -> None:
+    names = ["mine", "BTCUSDT:2025-11-01T12:00:00.000000", "ç"]
+    submissions = [signal(price=n + 0.1, metadata={"n": 5e-324}) for n in range(len(names))]
+    rows = [stored(one.signal, name) for one, name in zip(submissions, names, strict=True)]
+    filled_at_0002(empty_url, rows)
+    migrate(empty_url)
+    url = None if empty_url.startswith("sqlite") else empty_url
+    store = open_store(url, tmp_path / "database.sqlite3", FakeClock())
+    assert store.prepare()
+    assert store.history(SignalFilter(), 10).documents == [row.document for row in reversed(rows)]
+    assert [store.get(name) for name in names] == [row.document for row in rows]
+    assert store.append([submissions[1]], NOON)[0].status == "duplicate"
+    assert store.append([signal(signal_id="mine", price=7.0)], NOON)[0].status == "refused"
+    assert store.append([signal(price=8.0)], NOON)[0].id == f"{names[1]}~2"
+    found, head = store.verify(1, 10)
+    assert (found.broken_at, found.checked, head.sequence) == (None, 4, 4)
+    store.close()
+
+
+def test_two_signals_of_one_name_are_refused_by_the_database_itself(empty_url: str) -> None:
+    migrate(empty_url)
+    engine = engine_for(empty_url)
+    row = {"signal_id": "a", "timestamp": NOON}
+    with engine.execution_options(writes=True).begin() as link:
+        link.execute(sa.insert(signal_names).values(id=1, **row))
+        with pytest.raises(sa.exc.IntegrityError):
+            link.execute(sa.insert(signal_names).values(id=2, **row))
+        link.rollback()
+    engine.dispose()

@@ -50,13 +50,15 @@ def test_everything_arrives_and_the_service_goes_on_from_there(
 ) -> None:
     filled.close()
     sums = move(path, empty_url)
-    assert {name: found.rows for name, found in sums.items() if found.rows > 1} == {"signals": 3001, "performance": 4}
+    rows = {name: found.rows for name, found in sums.items() if found.rows > 1}
+    assert rows == {"signals": 3001, "signal_names": 3001, "performance": 4}
     store = postgres_store(empty_url, FakeClock())
     assert store.prepare()
     assert store.counts() == (3001, 4)
     assert [line.pnl for line in store.trades(TradeFilter())] == [line.pnl for line in filled_again(path)]
     assert store.verify(1, 10_000)[0].broken_at is None
     assert store.append([signal("k", price=0.1)], NOW)[0].status == "replayed"
+    assert store.append([signal(price=1.5)], NOW)[0].status == "duplicate"
     store.append([signal(symbol="NEW")], NOW)
     store.track([trade(pnl="1")], NOW)
     assert store.verify(1, 10_000)[0].broken_at is None

@@ -7,14 +7,19 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import urllib3
 
+from database_service.stores.postgres import postgres_engine
+from database_service.stores.schema import performance
+from database_service.stores.sqlite import sqlite_engine, sqlite_url
 from shared.testing.contract import ServiceContract
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
@@ -22,11 +27,13 @@ from shared.testing.servers import PostgresServer, RedisServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.api]
 SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
+TRADE = {"strategy": "rsi", "pnl": 1.5}
 UNLIMITED = {"RATE_LIMIT_ENABLED": "false", "ACCESS_LOG": "false"}
 SCALE = float(os.environ.get("FAULTS_SCALE", "0.1"))  # 1 is full length, as in tests/faults
 CLIENTS = 200 if SCALE >= 1 else 20
 KILLS = max(2, round(20 * SCALE))
 AWAY_S = 60 * SCALE
+JSON = {"Content-Type": "application/json"}
 http = urllib3.PoolManager(maxsize=200, timeout=10, retries=False)
 
 
@@ -34,6 +41,12 @@ def post(service: ServiceProcess, path: str, body: Any, key: str | None = None) 
     headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
     answer = http.request("POST", service.base_url + path, body=json.dumps(body), headers=headers)
     return answer.status, answer.json()
+
+
+def assert_away(method: str, url: str, **sent: Any) -> None:
+    """503, saying when to come again."""
+    answer = http.request(method, url, **sent)
+    assert (answer.status, int(answer.headers["Retry-After"]) >= 1) == (503, True)
 
 
 def whole_history(service: ServiceProcess) -> list[dict[str, Any]]:
@@ -48,11 +61,15 @@ def whole_history(service: ServiceProcess) -> list[dict[str, Any]]:
 
 
 class Writers:
-    """Clients that save signals as fast as they are answered, and repeat each, under its key, until it is."""
+    """Clients that save as fast as they are answered, and repeat each save, under its key, until it is.
+
+    Of five, three save single signals, one batches of three and one trades.
+    """
 
     def __init__(self, service: ServiceProcess, clients: int):
-        self.acknowledged: dict[str, str] = {}  # key → signal_id
+        self.acknowledged: dict[str, list[str]] = {}  # key → ids
         self.other_statuses: Counter[int] = Counter()
+        self.slowest_s = 0.0
         self._service, self._stop = service, threading.Event()
         self._threads = [threading.Thread(target=self._write, args=(n,)) for n in range(clients)]
 
@@ -70,27 +87,43 @@ class Writers:
     def more(self, count: int) -> None:
         """Return when so many more are acknowledged."""
         goal = len(self.acknowledged) + count
-        wait_until(lambda: len(self.acknowledged) >= goal, 30, what=f"{count} more acknowledged signals")
+        wait_until(lambda: len(self.acknowledged) >= goal, 30, what=f"{count} more acknowledged saves")
 
     def _write(self, client: int) -> None:
+        save = (self._signal, self._signal, self._signal, self._batch, self._trade)[client % 5]
         number = 0
         while not self._stop.is_set():
             number += 1
             key = f"{client}-{number}"
             while key not in self.acknowledged:
-                self._try(key)
+                self._try(key, save)
 
-    def _try(self, key: str) -> None:
+    def _try(self, key: str, save: Callable[[str], tuple[int, list[str]]]) -> None:
+        begun = time.monotonic()
         try:
-            status, document = post(self._service, "/signals/save", SIGNAL | {"metadata": {"key": key}}, key)
+            status, ids = save(key)
         except urllib3.exceptions.HTTPError:
             self._stop.wait(0.02)  # the service is away: ask again, but not thousands of times a second
             return
         if status == 200:
-            self.acknowledged[key] = document["signal_id"]
+            self.acknowledged[key] = ids
+            self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
         else:
             self.other_statuses[status] += 1
             self._stop.wait(0.02)
+
+    def _signal(self, key: str) -> tuple[int, list[str]]:
+        status, document = post(self._service, "/signals/save", SIGNAL | {"metadata": {"key": key}}, key)
+        return status, [document.get("signal_id")]
+
+    def _batch(self, key: str) -> tuple[int, list[str]]:
+        rows = [SIGNAL | {"metadata": {"key": f"{key}.{n}"}} for n in range(3)]
+        status, document = post(self._service, "/signals/batch?atomic=true", rows, key)
+        return status, [row["signal_id"] for row in document.get("results", [])]
+
+    def _trade(self, key: str) -> tuple[int, list[str]]:
+        status, document = post(self._service, "/performance/track", TRADE | {"bot_id": key}, key)
+        return status, [document.get("performance_id")]
 
     def wait_drained(self) -> None:
         """Return when nothing waits in a spool: until then the database may be missing in what history merges."""
@@ -102,9 +135,22 @@ class Writers:
         every = whole_history(self._service)
         rows = [signal for signal in every if "metadata" in signal]
         assert len(every) - len(rows) == others
-        stored = {signal["metadata"]["key"]: signal["signal_id"] for signal in rows}
-        assert len(rows) == len(stored), "stored twice"
-        assert self.acknowledged.items() <= stored.items(), "acknowledged and lost"
+        found = [(signal["metadata"]["key"], signal["signal_id"]) for signal in rows] + stored_trades(self._service)
+        stored = dict(found)
+        assert len(found) == len(stored), "stored twice"
+        for key, ids in self.acknowledged.items():
+            keys = [key] if len(ids) == 1 else [f"{key}.{n}" for n in range(len(ids))]
+            assert [stored.get(one) for one in keys] == ids, f"{key} was acknowledged and lost"
+
+
+def stored_trades(service: ServiceProcess) -> list[tuple[str, str]]:
+    """Key and id of each trade, from the database itself."""
+    url = service.env.get("DATABASE_URL")
+    engine = postgres_engine(url) if url else sqlite_engine(sqlite_url(service.var_dir / "database.sqlite3"))
+    with engine.connect() as link:
+        found = link.execute(sa.select(performance.c.bot_id, performance.c.performance_id)).all()
+    engine.dispose()
+    return [(row.bot_id, row.performance_id) for row in found]
 
 
 @pytest.fixture(scope="module", params=["true", "false"], ids=["with the lane", "without"])
@@ -253,11 +299,18 @@ def test_r4_postgres_away_under_writers_goes_on_into_the_spool_and_is_drained(pr
             wait_until(lambda: time.monotonic() - begun > AWAY_S, AWAY_S + 5, what="the outage's length")
             assert writers.other_statuses == {}
             data = service.get("/signals/history?limit=5")["data"]
-            assert (data["source"], data["count"]) == ("database+spool", 5)
+            assert (data["source"], data["count"], data["complete"]) == ("database+spool", 5, False)
+            stats = service.get("/performance/stats")["data"]
+            assert (stats["source"], stats["trades"] > 0, stats["complete"]) == ("database+spool", True, False)
+            for path in ("/signals/export", "/signals/calibration", "/settings/ann", "/signals/audit"):
+                assert_away("GET", service.base_url + path)
+            settings = json.dumps({"version": 0, "settings": {}})
+            assert_away("PUT", service.base_url + "/settings/ann", body=settings, headers=JSON)
             assert service.get("/stats")["data"]["storage_mode"] == "database+spool"
             health = service.get("/health")
             assert health["status"] == "degraded"
-            assert "signals wait in the local spool, the oldest for" in health["dependencies"]["database"]["detail"]
+            assert "wait in the local spool, which was last empty" in health["dependencies"]["database"]["detail"]
+            assert health["dependencies"]["database"]["spool_rows"] > 0
             assert post(service, "/signals/save", SIGNAL, "before") == before
             assert post(service, "/signals/save", SIGNAL | {"price": 1}, "before")[0] == 422
             during = post(service, "/signals/save", SIGNAL, "during")
@@ -270,7 +323,7 @@ def test_r4_postgres_away_under_writers_goes_on_into_the_spool_and_is_drained(pr
             back_at = time.monotonic()
         writers.wait_drained()
         seconds = time.monotonic() - back_at
-        print(f"{len(writers.acknowledged)} signals, the last in PostgreSQL {seconds:.1f} s after its return")
+        print(f"{len(writers.acknowledged)} saves, the last in PostgreSQL {seconds:.1f} s after its return")
         assert post(service, "/signals/save", SIGNAL, "during") == during
         assert post(service, "/signals/save", SIGNAL, "before") == before
         assert service.get("/signals/conflicts")["data"] == {"count": 0, "conflicts": []}
@@ -280,6 +333,67 @@ def test_r4_postgres_away_under_writers_goes_on_into_the_spool_and_is_drained(pr
         assert writers.other_statuses.keys() <= {503}  # while the service itself restarts
         wait_until(lambda: service.get("/health")["status"] == "healthy", 5)
         writers.assert_all_stored_once(others=2)
+
+
+@pytest.mark.faults
+@pytest.mark.database
+@pytest.mark.slow
+def test_r4_postgres_hung_under_writers_every_save_goes_on_and_is_stored_once(private_postgres: PostgresServer) -> None:
+    """Stopped by SIGSTOP, a server keeps its connections open and answers nothing; on SIGCONT it goes on where it was,
+    with what it had received, be it a COMMIT."""
+    hangs = max(2, round(5 * SCALE))
+    reads: list[float] = []
+    drains: list[float] = []
+    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+        with Writers(service, CLIENTS) as writers:
+            for _ in range(hangs):
+                writers.more(100)
+                private_postgres.pause()
+                end = time.monotonic() + AWAY_S / 2
+                writers.more(300)
+                paths = ("/signals/history?limit=5", "/performance/stats", "/health", "/stats")
+                reads += [seconds(partial(service.get, path)) for path in paths]
+                wait_until(lambda end=end: time.monotonic() > end, AWAY_S, what="the hang's length")  # type: ignore[misc]
+                private_postgres.resume()
+                drains.append(seconds(writers.wait_drained))
+        print(
+            f"{len(writers.acknowledged)} saves over {hangs} hangs of PostgreSQL: the slowest took "
+            f"{writers.slowest_s:.2f} s, the slowest read {max(reads):.2f} s; drained within {max(drains):.1f} s"
+        )
+        assert writers.other_statuses == {}
+        assert max(reads) < 5
+        assert service.get("/signals/conflicts")["data"]["count"] == 0
+        assert service.get("/signals/audit?limit=1000000")["data"]["valid"]
+        writers.assert_all_stored_once()
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    begun = time.monotonic()
+    call()
+    return time.monotonic() - begun
+
+
+@pytest.mark.faults
+@pytest.mark.database
+@pytest.mark.slow
+def test_r4_drained_while_writers_go_on(private_postgres: PostgresServer) -> None:
+    """Neither waits for the other to end."""
+    with ServiceProcess("database-service", UNLIMITED | {"DATABASE_URL": private_postgres.url}) as service:
+        with Writers(service, CLIENTS) as writers:
+            writers.more(100)
+            private_postgres.kill()
+            begun, before = time.monotonic(), len(writers.acknowledged)
+            wait_until(lambda: time.monotonic() - begun > AWAY_S, AWAY_S + 5, what="the outage's length")
+            rate = (len(writers.acknowledged) - before) / AWAY_S
+            private_postgres.start()
+            back_at, before = time.monotonic(), len(writers.acknowledged)
+            writers.wait_drained()
+            seconds = time.monotonic() - back_at
+            meanwhile = (len(writers.acknowledged) - before) / seconds
+        print(f"{rate:.0f} saves/s into the spool, {meanwhile:.0f}/s while it was drained, which took {seconds:.1f} s")
+        assert writers.other_statuses == {}
+        assert meanwhile > rate / 4
+        writers.assert_all_stored_once()
 
 
 @pytest.mark.redis

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from database_service.admission import Admission
+from database_service.admission import Admission, names_asked
 from database_service.cursors import MAX_NUMBER, decode_cursor, encode_cursor
-from database_service.signals import Cursor, NewSignal, SignalFilter, Submission, normal_symbol, stored
+from database_service.signals import Cursor, NewSignal, SignalFilter, Submission, content_of, normal_symbol, stored
 from shared.clock import parse_time
 
 pytestmark = pytest.mark.unit
@@ -71,13 +71,35 @@ def test_id_and_time_are_not_content() -> None:
     assert new(signal_id="x", timestamp=NOON + timedelta(1)).digest() == new().digest()
 
 
+leaves = st.none() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+trees = st.dictionaries(st.text(), values)
+
+
+@given(st.floats(1e-300, 1e300), moments, trees | st.none(), st.text() | st.none())
+def test_a_stored_signal_says_what_the_new_one_said(
+    price: float, moment: datetime, metadata: dict[str, object] | None, strategy: str | None
+) -> None:
+    signal = new(price=price, timestamp=moment, metadata=metadata, strategy=strategy)
+    content = content_of(stored(signal, "id").document)
+    assert content == (signal.digest(), moment)
+    assert content.same_as(signal)
+
+
+def test_free_names_cost_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NewSignal, "digest", lambda _: pytest.fail("worked out"))
+    submissions = [Submission(new(**fields)) for fields in ({}, {"symbol": "B"}, {"signal_id": "x"})]
+    admission = Admission({}, {}).add_all(submissions, names_asked(submissions))
+    assert [verdict.status for verdict in admission.verdicts] == ["stored"] * 3
+
+
 @given(st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from(["A", "B"]), st.integers(0, 2))))
 def test_each_content_at_a_place_has_exactly_one_id(wanted: list[tuple[float, str, int]]) -> None:
     submissions = [
         Submission(new(price=price, symbol=symbol, timestamp=NOON + timedelta(seconds=second)))
         for price, symbol, second in wanted
     ]
-    admission = Admission({}, {}).add_all(submissions)
+    admission = Admission({}, {}).add_all(submissions, names_asked(submissions))
     ids = {content: verdict.id for content, verdict in zip(wanted, admission.verdicts, strict=True)}
     assert len(set(ids.values())) == len(ids) == len(admission.signals)
     assert [ids[content] for content in wanted] == [verdict.id for verdict in admission.verdicts]
@@ -99,6 +121,6 @@ def test_any_other_text_is_refused_or_a_cursor(text: str) -> None:
 
 
 def test_a_filter_includes_its_start_and_excludes_its_end() -> None:
-    signal = stored(new(), "id", "digest")
+    signal = stored(new(), "id")
     assert SignalFilter(start=NOON, end=NOON + timedelta(microseconds=1)).admits(signal)
     assert not SignalFilter(end=NOON).admits(signal)

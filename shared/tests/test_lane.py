@@ -13,7 +13,7 @@ from shared.service import Service, create_service
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
 from shared.web.lane import Lane
-from shared.web.models import Body, Headers
+from shared.web.models import Body, Headers, Query
 
 SCRATCH = Path(__file__).parent / "data" / "scratch_service"
 JSON = b"Content-Type: application/json\r\n"
@@ -117,6 +117,69 @@ def test_everything_else_goes_the_normal_way(lane: Lane, other: bytes) -> None:
     assert lane.recognise(other) is None
 
 
+GET_HEADERS = b" HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
+
+
+@pytest.fixture
+def gets() -> Lane:
+    class Asked(Query):
+        """A query."""
+
+        a: str | None = None
+
+    service: Service = create_service("database-service", Settings.read({}, SCRATCH), import_name="shared")
+
+    @service.route("GET", "/all", summary="All", query=Asked, hot=True)
+    def everything(query: Asked) -> dict[str, str | None]:
+        return {"a": query.a}
+
+    @service.route("GET", "/one/<name>", summary="One", hot=True)
+    def one(name: str) -> dict[str, str]:
+        return {"name": name}
+
+    @service.route("GET", "/one/cold", summary="Cold")
+    def cold() -> dict[str, str]:
+        return {}
+
+    return Lane(service)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("target", "query"),
+    [
+        (b"/all", {}),
+        (b"/all?a=1&b=x:y.z~-_", {"a": "1", "b": "x:y.z~-_"}),
+        (b"/all?a=&b=1", {"b": "1"}),
+        (b"/one/BTC-USDT:2025.1~2", {}),
+    ],
+)
+def test_a_plain_get_is_taken(gets: Lane, target: bytes, query: dict[str, str]) -> None:
+    taken = gets.recognise(b"GET " + target + GET_HEADERS)
+    assert taken is not None
+    assert (taken.path, taken.query, taken.body_bytes) == (target.decode().partition("?")[0], query, 0)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/all/", b"//all", b"/all?", b"/all?a", b"/all?a=1&a=2", b"/all?a=%31", b"/all?a=1+1", b"/all?a=1=2",
+        b"/all#a", b"/one/", b"/one/cold", b"/one/..", b"/one/a/b", b"/one/%41", b"/one/.", b"/none", b"/one/\xc3\xa9",
+        b"/all?a=1&",
+    ],
+)  # fmt: skip
+def test_every_other_get_goes_the_normal_way(gets: Lane, target: bytes) -> None:
+    assert gets.recognise(b"GET " + target + GET_HEADERS) is None
+
+
+@pytest.mark.unit
+def test_a_get_with_a_body_or_another_method_goes_the_normal_way(gets: Lane) -> None:
+    assert gets.recognise(b"GET /all HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n") is None
+    assert gets.recognise(b"HEAD /all" + GET_HEADERS) is None
+    assert gets.recognise(b"POST /all" + GET_HEADERS) is None
+
+
 # --- how it is answered
 
 
@@ -138,9 +201,20 @@ def read_answer(link: socket.socket) -> Answer:
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     while len(body) < int(headers["content-length"]):
-        body += link.recv(65_536)
+        chunk = link.recv(1_000_000)
+        assert chunk, "cut short"
+        body += chunk
     assert len(body) == int(headers["content-length"])
     return int(first.split()[1]), headers, body
+
+
+def read_one(link: socket.socket) -> Answer:
+    """Byte by byte, so that nothing of the next answer is taken."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += link.recv(1)
+    length = int(re.findall(rb"content-length: (\d+)", head.lower())[0])
+    return int(head.split()[1]), {}, b"".join(link.recv(1) for _ in range(length))
 
 
 def ask(service: ServiceProcess, *parts: bytes) -> Answer:
@@ -180,6 +254,15 @@ def alike(answer: Answer) -> Answer:
         (request(body=b'{"x":14}'), 503),
         (request(body=b" " * 1001), 413),
         (request(host=b"evil.example"), 403),
+        (request(body=b'{"x":2}').replace(b"/hot", b"/later"), 200),
+        (request(body=b'{"x":2,"sleep_s":0.1}').replace(b"/hot", b"/later"), 200),
+        (request(body=b'{"x":13,"sleep_s":0.1}').replace(b"/hot", b"/later"), 500),
+        (request(body=b'{"x":14,"sleep_s":0.1}').replace(b"/hot", b"/later"), 503),
+        (b"GET /things/all?size=2&name=a" + GET_HEADERS, 200),
+        (b"GET /things/all?size=6" + GET_HEADERS, 422),
+        (b"GET /things/all?other=6" + GET_HEADERS, 422),
+        (b"GET /things/some" + GET_HEADERS, 200),
+        (b"GET /things/cold" + GET_HEADERS, 200),
     ],
     ids=lambda value: str(value)[-40:],
 )
@@ -205,6 +288,36 @@ def test_bytes_may_come_one_by_one_and_requests_together(both: tuple[ServiceProc
                 received += link.recv(65_536)
             link.sendall(sent)
             assert read_answer(link)[0] == 200
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_requests_sent_together_are_answered_in_their_order_even_if_the_first_takes_longer(
+    both: tuple[ServiceProcess, ServiceProcess],
+) -> None:
+    slow = request(body=b'{"x":14,"sleep_s":0.3}').replace(b"/hot", b"/later")
+    for service in both:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            link.sendall(slow + request(body=b'{"x":7}'))
+            assert [read_one(link)[0], read_one(link)[0]] == [503, 200]
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_an_answer_larger_than_the_sockets_buffer_arrives_whole(both: tuple[ServiceProcess, ServiceProcess]) -> None:
+    asked = request(body=b'{"x":2,"padding":20000000}').replace(b"/hot", b"/later")
+    for service in both:
+        assert len(ask(service, asked)[2]) > 20_000_000
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_a_client_that_shuts_its_side_still_gets_its_answer(both: tuple[ServiceProcess, ServiceProcess]) -> None:
+    asked = request(body=b'{"x":2,"sleep_s":0.3}').replace(b"/hot", b"/later")
+    with socket.create_connection(("127.0.0.1", both[0].port), timeout=10) as link:
+        link.sendall(asked)
+        link.shutdown(socket.SHUT_WR)
+        assert read_answer(link)[0] == 200
 
 
 @pytest.mark.integration

@@ -45,7 +45,8 @@ class Keys(Headers):
 
 def body(data: bytes, content_type: str = "application/json", max_bytes: int = 1000) -> Order:
     with app.test_request_context("/", method="POST", data=data, content_type=content_type):
-        return read_body(request, Order, max_bytes)
+        order: Order = read_body(request, Order, max_bytes)
+        return order
 
 
 def query(text: str) -> Page:

@@ -77,7 +77,7 @@ def test_each_row_is_checked_by_itself_and_names_its_field(kind: str, write: Any
 def test_a_line_that_is_no_json_is_that_rows_error() -> None:
     rows = read(lines(order(1)) + b'\n{"price": NaN}\n\n' + lines(order(2)), NDJSON)
     assert prices(rows) == [1.0, ("malformed", []), 2.0]
-    assert rows.documents[1].strip() == '{"price": NaN}'
+    assert rows.parse()[1].strip() == '{"price": NaN}'
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip"])
@@ -145,4 +145,4 @@ def test_any_bytes_become_rows_or_an_error_of_the_contract(data: bytes, kind: st
         rows = read(gzip.compress(data) if coding else data, kind, coding)
     except (MalformedInput, InvalidInput, TooLarge):
         return
-    assert len(rows.values) == len(rows.documents)
+    assert len(rows.values) == len(rows.parse())

@@ -144,6 +144,13 @@ def test_a_connection_is_kept_for_further_requests(running: ServiceProcess) -> N
     assert answers.count(b"HTTP/1.1 200 OK") == 4
 
 
+def test_the_answer_to_head_ends_with_its_headers_though_get_is_sent_in_pieces(running: ServiceProcess) -> None:
+    last = b"GET /health/live HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+    answers = talk(running.port, b"HEAD /large HTTP/1.1\r\n" + HOST + b"\r\n" + last)
+    _, _, rest = answers.partition(b"\r\n\r\n")
+    assert rest.startswith(b"HTTP/1.1 200 OK")
+
+
 def test_a_connection_that_is_not_kept_says_so(running: ServiceProcess) -> None:
     for asked in (b"HTTP/1.1\r\nConnection: close\r\n", b"HTTP/1.0\r\n"):
         answer = talk(running.port, b"GET /health/live " + asked + HOST + b"\r\n")
@@ -242,7 +249,7 @@ class TestHalfSent:
         assert b"200 OK" in talk(hurried.port, post(headers, body))
 
     def test_the_bound_itself_is_within_the_contracts_ten_seconds(self) -> None:
-        source = (Path(__file__).parents[1] / "web" / "server.py").read_text()
+        source = (Path(__file__).parents[1] / "web" / "ride.py").read_text()
         (bound,) = re.findall(r"^REQUEST_S = ([\d.]+)", source, re.MULTILINE)
         assert float(bound) <= 10
 

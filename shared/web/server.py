@@ -1,12 +1,14 @@
 """The HTTP server under every service: gevent's pywsgi with the bounds that a server facing clients needs.
 
 pywsgi by itself waits for ever on a half-sent request, leaves Nagle on (40 ms on small answers), answers malformed
-requests in plain text, and drops what is in flight when it stops. This file mends these four and nothing else.
+requests in plain text, and drops what is in flight when it stops. This file mends these four, and bounds how many
+connections are open and how long an answer may wait to be read (connections.py).
 """
 
 import contextlib
 import ctypes
 import errno
+import gc
 import os
 import platform
 import signal
@@ -23,19 +25,24 @@ import orjson
 from gevent import pywsgi
 from gevent.event import Event
 
-from shared.errors import FleetError, MalformedInput, TooLarge, error_document
+from shared.errors import FleetError, MalformedInput, TooLarge, Unavailable, error_document
 from shared.log_rotation import keep_bounded
-from shared.logger import FleetLogger
+from shared.web import ride
+from shared.web.answers import retry_after
+from shared.web.connections import MAX_LINGERING, Connections, PatientSocket, room_for_connections
 from shared.web.hosted import Hosted
 from shared.web.lane import HotRequest, Lane
+from shared.web.ride import Ride
 from shared.web.websocket import WebSocketGate
 
 IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
-REQUEST_S = 10.0  # a begun request, headers and body, must be complete within this
+SWEEP_S = 1.0  # between two looks for those that wait longer
 MAX_BODY = 10_000_000  # the contract's largest body; each route has its own, lower bound
+MAX_UNSENT = 262_144  # bytes of an answer that wait in the kernel
 LINGER_S = 2.0  # how long a refused client may go on sending what nobody reads
 STOP_S = 8.0  # the contract: out within 10 s, hooks included
 HOOKS_S = 1.5  # what the stop hooks have at least
+GC_AFTER = 20_000  # new objects; requests leave no cycles, so what little there is may wait
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -44,9 +51,36 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
 
     def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # else the kernel takes 4 MB for a client that reads nothing
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
         super().__init__(sock, address, server, rfile)
+        self.rides = Ride(self, sock)
+
+    def handle(self) -> None:
+        link, connections = self.socket, self.server.connections
+        try:
+            if connections.enter(link):
+                super().handle()
+            else:
+                self._turn_away()
+        finally:
+            connections.leave(link)
+            self.rides.end()
+
+    def _turn_away(self) -> None:
+        """Say why, and let the first of them read it; a flood of them may not hold what the bound is to keep free."""
+        connections = self.server.connections
+        connections.lingering += 1
+        try:
+            if connections.lingering <= MAX_LINGERING:
+                self._refuse(Unavailable("too many connections are open and busy"))
+        finally:
+            connections.lingering -= 1
+            self.rfile.close()  # it holds the socket, too
+            self.socket.close()
 
     def handle_one_request(self) -> Any:
+        self.server.connections.wait(self.socket)
         result = self._within_bounds()
         if isinstance(result, tuple):  # pywsgi's own refusal: (status, ready bytes), in plain text
             self._refuse(MalformedInput("this is not a valid HTTP request"))
@@ -54,16 +88,14 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         return result
 
     def _within_bounds(self) -> Any:
-        try:
-            with gevent.Timeout(IDLE_S):
-                seen = self.rfile.peek(1)
-        except (gevent.Timeout, OSError, ValueError):
-            return None
+        seen = self.rides.next_bytes()
         if not seen:
             return None
+        self.server.connections.begin(self.socket)
         if self.server.lane and not self.server.draining and (hot := self.server.lane.recognise(seen)) is not None:
-            return self._answer_hot(hot)
-        self.deadline = gevent.Timeout.start_new(REQUEST_S)
+            return self._answer_hot(hot, seen)
+        self.rides.left(seen)
+        self.deadline = gevent.Timeout.start_new(ride.REQUEST_S)
         try:
             return super().handle_one_request()
         except gevent.Timeout as late:
@@ -73,28 +105,17 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         finally:
             self.deadline.close()
 
-    def _answer_hot(self, hot: HotRequest) -> bool | None:
+    def _answer_hot(self, hot: HotRequest, seen: bytes) -> bool | None:
         """A request that goes by the lane, under the bounds of every other. True: the connection goes on."""
         self.close_connection = False
-        try:
-            with gevent.Timeout(REQUEST_S):
-                body = self.rfile.read(hot.head_bytes + hot.body_bytes)[hot.head_bytes :]
-        except (gevent.Timeout, OSError):
+        body = self.rides.body(hot, seen)
+        if body is None:
             return None
         if len(body) < hot.body_bytes:
             self._refuse(MalformedInput("the body is cut short, or its chunks are none"))
             return None
-        self.server.in_flight += 1
-        try:
-            head, payload = self.server.lane.answer(hot, body, self.client_address[0])
-            closing = self.server.draining
-            end = b"Connection: close\r\n\r\n" if closing else b"\r\n"
-            self.socket.sendall(head + end + payload)
-        except OSError:
-            return None
-        finally:
-            self.server.in_flight -= 1
-        return None if closing else True
+        self.server.lane.answer(hot, body, self.client_address[0], self.rides.owe())
+        return True
 
     def MessageClass(self, *args: Any) -> Any:
         """The headers. Refused: what two readers could read differently (request smuggling, RFC 9112, 3.2 and 6.3)."""
@@ -126,6 +147,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         self.deadline.close()
         if upgrade:
             self.close_connection = True  # what follows on this socket is no HTTP
+            self.server.connections.leave(self.socket)  # it counts among the WebSockets
+            self._forget_input()
             super().handle_one_response()
             return
         self.server.in_flight += 1
@@ -133,6 +156,12 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
             super().handle_one_response()
         finally:
             self.server.in_flight -= 1
+
+    def _forget_input(self) -> None:
+        """Of HTTP nothing more is read; the reader's buffer (8 KB) would stay as long as the WebSocket."""
+        self.rides.forget_reader()
+        self.environ["wsgi.input"] = self.rfile
+        self.wsgi_input = pywsgi.Input(self.rfile, 0)
 
     def _connection_upgrade_requested(self) -> bool:
         """Only to WebSocket: pywsgi by itself hands the bare connection over for any `Connection: upgrade`."""
@@ -163,6 +192,11 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
                 pass
         return False
 
+    def finalize_headers(self) -> None:
+        super().finalize_headers()
+        if self.command == "HEAD":  # pywsgi would end a body that isn't there: the next answer would begin with it
+            self.response_use_chunked = False
+
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         given = {name.lower() for name, _ in headers}
         if (self.server.draining or self.close_connection) and "connection" not in given:
@@ -177,11 +211,27 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
 
     handler_class = Handler
 
-    def __init__(self, listener: Any, application: Any, logger: FleetLogger, lane: Lane | None = None):
-        super().__init__(listener, application, log=None, error_log=logger)
-        self.logger, self.lane = logger, lane
+    def __init__(self, listener: Any, application: Any, service: Hosted, max_connections: int):
+        super().__init__(listener, application, log=None, error_log=service.logger)
+        self.logger = service.logger
+        self.lane = Lane(service) if service.settings.HOT_LANE and service.hot_routes else None
+        self.connections = Connections(max_connections, service.logger)
         self.in_flight = 0
         self.draining = False
+
+    def sweep(self) -> None:
+        """Close connections that wait too long for their next request. For ever, so in a greenlet of its own."""
+        while True:
+            gevent.sleep(SWEEP_S)
+            self.connections.close_idle(IDLE_S)
+
+    def do_read(self) -> Any:
+        """A new connection, its writing bounded. As StreamServer's own, but for the class."""
+        try:
+            number, address = self.socket._accept()
+        except BlockingIOError:
+            return None
+        return PatientSocket(self.socket.family, self.socket.type, self.socket.proto, fileno=number), address
 
 
 def serve(service: Hosted) -> None:
@@ -192,22 +242,24 @@ def serve(service: Hosted) -> None:
         gevent.signal_handler(number, stop.set)
     _die_with_parent(bool(settings.UNDER_PM2))
     listener = _listen(settings.SERVICE_HOST, settings.SERVICE_PORT)
+    room = room_for_connections() // 2  # half for HTTP, half for WebSockets
     application = WebSocketGate(
         service.app,
         service.websocket_routes,
         origin_allowed=service.gate.allows_origin,
         host_allowed=service.gate.allows_host,
         pass_prefixes=tuple(service.foreign_websockets),
-        max_connections=service.max_websockets,
+        max_connections=min(service.max_websockets, room),
     )
     service.on_drain(application.close_all)
-    lane = Lane(service) if settings.HOT_LANE and service.hot_routes else None
-    server = Server(listener, application, log, lane)
+    server = Server(listener, application, service, min(settings.MAX_CONNECTIONS, room))
     server.start()
+    gevent.spawn(server.sweep)
     service.start()
     url = f"http://{settings.SERVICE_HOST}:{settings.SERVICE_PORT}"
     log.info("%s listens on %s; metrics at %s/metrics, description at %s/docs", settings.SERVICE_NAME, url, url, url)
     log.info("White-hat mode: on (paper only, leverage at most 3, confidence at least 65 %, stop-loss required)")
+    _spare_the_collector()
     _tell_pm2(settings.NODE_CHANNEL_FD)
     if settings.UNDER_PM2:
         gevent.spawn(keep_bounded, settings.VAR_DIR / "logs", service.name, log, gevent.sleep)
@@ -216,6 +268,13 @@ def serve(service: Hosted) -> None:
     log.info("%s stopped", settings.SERVICE_NAME)
     sys.stdout.flush()
     os._exit(0)  # a library's stray thread must not hold a process that has answered everything
+
+
+def _spare_the_collector() -> None:
+    """What was loaded stays for good: looking at it again and again for cycles took a quarter of a hot request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_AFTER, 10, 10)
 
 
 def _listen(host: str, port: int) -> Any:
@@ -266,5 +325,6 @@ def _refusal(error: FleetError) -> bytes:
     """A whole answer, for requests that never reach the application."""
     body = orjson.dumps(error_document(error))
     head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: application/json\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in retry_after(error).items())
     head += f"X-Request-ID: {uuid.uuid4().hex}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

@@ -58,6 +58,10 @@ class WebSocket:
         # Everything that leaves goes through here, so that what waits and what blocks never mix within a frame.
         self._unsent: deque[memoryview] = deque()
         self._behind_since: float | None = None
+        # The descriptor while `post` may write to it at once: open, nothing kept, nobody sending. One number to look at
+        # for each client and tick, since what is looked at has to come from memory: with 200 clients that were not
+        # looked at for 10 ms, five attributes cost as much as a fifth of the system call.
+        self._free_fd = sock.fileno()
         self._receive_lock = threading.Lock()
         self._close_sent_at: float | None = None
         self._broken = False
@@ -103,10 +107,29 @@ class WebSocket:
         """Send ready bytes without waiting: what the kernel doesn't take now is kept, in order, for `flush`.
 
         True when nothing is left. Never blocks, never raises; on a connection that has ended it does nothing. The bytes
-        are kept by reference, so one blob that many slow peers wait for is held once.
+        are kept by reference, so one blob that many slow peers wait for is held once. Any greenlet may call it beside
+        other senders; of real threads only one may send by whatever way, since this takes no lock: taking one that
+        is free costs 0.5 to 0.9 µs under gevent, a tenth of all that a send costs.
         """
+        fd = self._free_fd
+        if fd < 0:
+            return self._keep(frames)
+        try:
+            # Not the socket's `send`, which waits first where the socket has a time-out.
+            sent = os.write(fd, frames)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.abort()
+            return True
+        if sent == len(frames):
+            return True
+        return self._keep(memoryview(frames)[sent:])
+
+    def _keep(self, frames: bytes | memoryview) -> bool:
         if self._broken or self._close_sent_at is not None:
             return True
+        self._free_fd = -1
         self._unsent.append(memoryview(frames))
         return self.flush()
 
@@ -115,7 +138,9 @@ class WebSocket:
         if not self._send_lock.acquire(blocking=False):
             return False  # somebody waits for the peer with a frame of his own; what is kept goes with it
         try:
-            self._pump()
+            while self._unsent and not self._broken:
+                self._forget(os.write(self._socket.fileno(), self._unsent[0]))
+            self._all_sent()
         except BlockingIOError:
             self._behind_since = self._behind_since or time.monotonic()
         except OSError:
@@ -154,10 +179,12 @@ class WebSocket:
             except WebSocketClosed:
                 return
             self._close_sent_at = time.monotonic()
+            self._free_fd = -1
 
     def abort(self) -> None:
         """End the connection without a word, at once: for a peer that doesn't read. Wakes sender and receiver."""
         self._broken = True
+        self._free_fd = -1  # before the descriptor can be another's
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -253,6 +280,7 @@ class WebSocket:
         if self._broken:
             raise WebSocketClosed("the connection is lost")
         deadline = time.monotonic() + self._send_timeout_s
+        self._free_fd = -1
         self._unsent.append(memoryview(data))
         while self._unsent:
             try:
@@ -265,16 +293,12 @@ class WebSocket:
                 pass  # handled as the time-out is: the connection is of no more use
             self.abort()
             raise WebSocketClosed("the peer is gone or does not read")
-        self._behind_since = None
+        self._all_sent()
 
-    def _pump(self) -> None:
-        """Write until nothing is left. Raises BlockingIOError when the kernel takes no more, OSError at the end.
-
-        `os.write`: a socket with a time-out waits before it sends, whatever flags it is given.
-        """
-        while self._unsent and not self._broken:
-            self._forget(os.write(self._socket.fileno(), self._unsent[0]))
+    def _all_sent(self) -> None:
         self._behind_since = None
+        if not self._broken and self._close_sent_at is None:
+            self._free_fd = self._socket.fileno()
 
     def _forget(self, sent: int) -> None:
         if sent == len(self._unsent[0]):

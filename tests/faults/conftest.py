@@ -2,18 +2,8 @@
 
 Each prints its figures (`pytest -m faults -s`). FAULTS_SCALE is the length: 1 (`make faults`) is full.
 
-| R | what | where |
-|---|---|---|
-| R1, R3 | service killed under writers | database-service/tests |
-| R2, R4, R7 | PostgreSQL killed, away; one key many times | database-service/tests |
-| R5 | disk full, file locked | test_r5_disk.py |
-| R6 | Redis killed, hung, restarted | database-service/tests, websocket-streaming/tests |
-| R14 | stop with 200 requests in flight | test_r14_stop_under_load.py |
-| R15 | malformed requests | test_r15_malformed_requests.py, test_r15_schemathesis.py |
-| R17 | too large, foreign Origin | test_r17_bounds.py |
-| R20 | secrets stay inside | test_r20_secrets.py |
-
-The others belong to features that aren't built yet.
+What each asks, where it stands and what it found: docs/reliability.md. A further service joins R21 with a list of loads
+as in database_load.py, the others by its entry in load.py.
 """
 
 from collections.abc import Callable, Iterator

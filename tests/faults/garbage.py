@@ -1,5 +1,6 @@
 """Requests that no client should send, as many as wanted, the same for the same seed."""
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ WORDS = [
 NUMBERS = [0, -1, 1, 0.5, 1e308, -1e308, 5e-324, 2**31, 2**53 + 1, 2**63, 2**64, 10**40, -(10**40), 110000]
 CONTENT_TYPES = [
     *["application/json"] * 6, "application/json; charset=utf-16", "text/plain", "application/xml",
+    "application/x-ndjson", "application/x-ndjson",
     "multipart/form-data", "application/x-www-form-urlencoded", "", "a" * 300, "application/json, text/html",
 ]  # fmt: skip
 # What JSON writers can't be made to write.
@@ -27,6 +29,9 @@ RAW_BODIES = [
     b"9" * 5000, b'{"price": ' + b"9" * 5000 + b"}", b"<xml/>", b"a=b&c=d", b"\x1f\x8b\x08\x00",
     b'{"a": 1}\x00', b" " * 2000,
 ]  # fmt: skip
+# Past the opaque ones, cursors with the right outside.
+CURSORS = ["", "x", "AAAA", "W10=", "eyJhIjoxfQ==", "MjAyNS0xMS0wMQ", "-" * 64, "A" * 5000, "\x00", "é"]
+SHARE_OF_LISTS = 0.3  # of the bodies for calls that take many rows
 HUGE_BODIES = [b'{"symbol": "' + b"a" * 1_100_000 + b'"}', b"[" + b"1," * 600_000 + b"1]"]
 HEADERS = {
     "X-Request-ID": ["a b", "x" * 5000, "\xe9", "<script>", "ok-1"],
@@ -34,7 +39,7 @@ HEADERS = {
     "Origin": ["null", "https://evil.example", "http://localhost:1", "x"],
     "Host": ["evil.example", "localhost:99999", "[::1", "a b"],
     "X-Forwarded-For": ["1.2.3.4", "x", "1.2.3.4, " * 200],
-    "Content-Encoding": ["gzip", "br", "nope"],
+    "Content-Encoding": ["gzip", "gzip, gzip", "br", "nope"],
     "Accept": ["text/html", "*/*", "x" * 1000],
     "Range": ["bytes=0-1", "bytes=-"],
     "If-None-Match": ["*"],
@@ -54,6 +59,7 @@ class Operation:
     path: str
     query: list[str]
     body: list[str]
+    many: bool = False  # takes rows: a JSON array or NDJSON, gzip or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,11 @@ def operations(document: dict[str, Any]) -> list[Operation]:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-            schema = schemas.get(content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1], {})
+            outer = content.get("schema", {})
+            many = outer.get("type") == "array"
+            schema = schemas.get((outer["items"] if many else outer).get("$ref", "").rsplit("/", 1)[-1], {})
             query = [p["name"] for p in operation["parameters"] if p["in"] == "query"]
-            found.append(Operation(method.upper(), path, query, list(schema.get("properties", ()))))
+            found.append(Operation(method.upper(), path, query, list(schema.get("properties", ())), many))
     return found
 
 
@@ -87,9 +95,9 @@ def bad_requests(calls: list[Operation], count: int, seed: int) -> Iterator[BadR
         call = dice.choice([*choosy * 4, *calls])
         method = call.method if dice.random() < 0.75 else dice.choice(METHODS)
         headers = {name: dice.choice(values) for name, values in HEADERS.items() if dice.random() < 0.05}
-        body = _body(dice, call.body) if method not in {"GET", "HEAD", "TRACE"} or dice.random() < 0.1 else None
+        body = _rows(dice, call, headers) if method not in {"GET", "HEAD", "TRACE"} or dice.random() < 0.1 else None
         if body is not None:
-            headers["Content-Type"] = dice.choice(CONTENT_TYPES)
+            headers.setdefault("Content-Type", dice.choice(CONTENT_TYPES))
         yield BadRequest(method, _path(dice, call), {k: v for k, v in headers.items() if v}, body)
 
 
@@ -104,8 +112,28 @@ def _path(dice: random.Random, call: Operation) -> str:
     while dice.random() < 0.5:
         name = dice.choice([*call.query * 3, "x", "limit", "\x00", "a[]"])
         value = str(dice.choice(NUMBERS)) if dice.random() < 0.4 else dice.choice(WORDS)
+        if name == "cursor":
+            value = dice.choice(CURSORS)
         pairs.append(f"{quote(name)}={quote(value) if dice.random() < 0.9 else '%ff%'}")
     return path + ("?" + "&".join(pairs) if pairs else "")
+
+
+def _rows(dice: random.Random, call: Operation, headers: dict[str, str]) -> bytes:
+    """A body; for calls that take many rows also lists, lines and gzip, damaged or not."""
+    if not call.many or dice.random() > SHARE_OF_LISTS:
+        return _body(dice, call.body)
+    rows = [_body(dice, call.body)[:20_000] for _ in range(dice.choice([0, 1, 2, 5, 30]))]
+    if dice.random() < 0.5:
+        headers["Content-Type"] = "application/x-ndjson"
+        body = dice.choice([b"\n", b"\r\n", b"\n\n"]).join(rows)
+    else:
+        headers["Content-Type"] = "application/json"
+        body = b"[" + b",".join(rows) + b"]"
+    if dice.random() < 0.4:
+        headers["Content-Encoding"] = "gzip"
+        body = gzip.compress(body * dice.choice([1, 1, 1, 500]), 1)[:200_000]
+        body = body[: dice.randrange(len(body))] if dice.random() < 0.3 else body
+    return body
 
 
 def _body(dice: random.Random, names: list[str]) -> bytes:

@@ -4,7 +4,6 @@ import collections
 import itertools
 import json
 import socket
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +12,7 @@ import urllib3
 from shared.testing.process import ServiceProcess
 from tests.faults.garbage import BadRequest, Operation, bad_bytes, bad_requests, operations
 from tests.faults.scale import scaled
+from tests.faults.watching import rss_mb
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.api, pytest.mark.timeout(1800)]
 
@@ -22,11 +22,6 @@ MAX_GROWTH_MB = 25
 # These speak another protocol and its errors: the exchange's (market-simulator), Engine.IO's (websocket-streaming).
 PAGES = ("/", "/docs")  # for people
 OTHER_PROTOCOLS = ("/api", "/fapi", "/dapi", "/futures", "/socket.io")
-
-
-def rss_mb(pid: int) -> float:
-    listing = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
-    return int(listing) / 1024
 
 
 def calls_of(running: ServiceProcess) -> list[Operation]:
@@ -127,11 +122,15 @@ def test_malformed_bytes_over_bare_sockets(running: ServiceProcess) -> None:
     outcomes: collections.Counter[bytes] = collections.Counter()
     with ThreadPoolExecutor(CALLERS) as callers:
         sent = list(bad_bytes(calls_of(running), count, seed=16))
+        list(callers.map(lambda data: exchange(running.port, data), sent[:WARM_UP]))
+        rss_warm = rss_mb(running.pid)
         for data, answer in zip(sent, callers.map(lambda data: exchange(running.port, data), sent), strict=True):
             wrong = None if b"api" in data else first_answer_complaint(data, answer)  # damage makes /api of many paths
             outcomes[answer[9:12]] += 1
             complaints += [f"{wrong}: {answer[:200]!r} for {data[:300]!r}"] if wrong else []
-    print(f"\nR15 {running.folder.name}: {count} damaged requests, answers {dict(outcomes)}")
+    growth = rss_mb(running.pid) - rss_warm
+    print(f"\nR15 {running.folder.name}: {count} damaged requests, answers {dict(outcomes)}, RSS {growth:+.1f} MB")
     assert complaints == []
+    assert growth < MAX_GROWTH_MB
     assert running.get("/health/live") == {"status": "alive"}
     assert "Traceback" not in running.log

@@ -12,7 +12,7 @@ from shared.clock import SystemClock
 from shared.testing.fakes import FakeClock
 from shared.testing.net import wait_until
 from shared.websocket_frames import FrameParser
-from websocket_streaming.fanout import GONE_AFTER_S, Fanout, Form, Update, encode
+from websocket_streaming.fanout import GONE_AFTER_S, Fanout, Form, encode
 from websocket_streaming.subscriptions import Subscriptions
 from websocket_streaming.topics import Topic
 
@@ -25,21 +25,19 @@ class Client:
 
     def __init__(self, form: Form = "socket.io", room: int = MANY) -> None:
         self.form, self.room = form, room
-        self.takes_all = True  # False: each call leaves bytes unsent, as a full kernel buffer does
+        self.takes_all = room > 0  # False: each call leaves bytes unsent, as a full kernel buffer does
         self.behind_s = 0.0
         self.ended = False
         self.got: list[int] = []
         self.documents: list[dict[str, Any]] = []
         self.calls = 0
 
-    def take(self, updates: list[Update], joined: bytes) -> bool:
-        documents = [_read(self.form, message.data) for message in FrameParser(masked=False).feed(joined)]
-        assert documents == [update.document for update in updates]
-        assert self.room >= len(updates)
+    def post(self, frames: bytes) -> bool:
+        documents = [_read(self.form, message.data) for message in FrameParser(masked=False).feed(frames)]
         self.documents += documents
         self.got += [document["n"] for document in documents]
         self.calls += 1
-        self.room = self.room - len(updates) if self.takes_all else 0
+        self.room = self.room - len(documents) if self.takes_all else 0
         return self.takes_all
 
     def flush(self) -> bool:
@@ -139,20 +137,50 @@ def test_who_unsubscribes_gets_what_was_published_until_then(fanout: Fanout, sub
 def test_a_slow_client_gets_the_newest_of_each_topic_when_it_has_room_again(
     fanout: Fanout, subscriptions: Subscriptions
 ) -> None:
-    slow = join(fanout, subscriptions, "slow", [BTC, ETH], room=2)
+    slow = join(fanout, subscriptions, "slow", [BTC, ETH])
     good = join(fanout, subscriptions, "good", [BTC, ETH])
+    slow.takes_all = False
     for n in range(0, 1000, 2):
         publish(fanout, BTC, n)
         publish(fanout, ETH, n + 1)
         fanout.flush()
     assert len(good.got) == 1000
     assert slow.got == [0, 1]
-    slow.room = MANY
+    slow.takes_all, slow.room = True, MANY
     assert fanout.flush() is False
     assert slow.got == [0, 1, 998, 999]
     publish(fanout, BTC, 5000)
     fanout.flush()
     assert slow.got[-1] == 5000
+
+
+def test_a_polling_client_gets_as_many_as_it_has_room_for_and_then_the_newest(
+    fanout: Fanout, subscriptions: Subscriptions
+) -> None:
+    client = join(fanout, subscriptions, "p", [BTC, ETH, SOL], form="polling", room=2)
+    for n, topic in enumerate([BTC, ETH, SOL, SOL]):
+        publish(fanout, topic, n)
+    assert fanout.flush() is True
+    assert client.got == [0, 1]
+    client.room = 8
+    assert fanout.flush() is False
+    assert client.got == [0, 1, 3]
+
+
+def test_who_goes_on_by_another_transport_keeps_what_waits(fanout: Fanout, subscriptions: Subscriptions) -> None:
+    polling = join(fanout, subscriptions, "c", [BTC, ETH], form="polling", room=1)
+    publish(fanout, BTC, 1)
+    publish(fanout, ETH, 2)
+    fanout.flush()
+    publish(fanout, BTC, 3)
+    upgraded = Client()
+    fanout.join("c", upgraded)
+    publish(fanout, BTC, 4)
+    fanout.flush()
+    publish(fanout, BTC, 5)
+    fanout.flush()
+    assert (polling.got, upgraded.got) == ([1], [2, 4, 5])
+    assert fanout.clients == 1
 
 
 def test_a_client_whose_last_bytes_wait_gets_nothing_until_they_have_left(
@@ -180,19 +208,22 @@ def test_a_channel_may_say_what_a_slow_client_gets(subscriptions: Subscriptions)
 
     fanout = Fanout(subscriptions, FakeClock(), {"price": catch_up})
     slow = join(fanout, subscriptions, "slow", [BTC, ETH], room=0)
-    for n in range(4):
+    publish(fanout, BTC, 0)
+    fanout.flush()  # what it takes and doesn't read
+    for n in range(1, 5):
         publish(fanout, BTC, n)
     publish(fanout, ETH, 9)
     fanout.flush()
-    slow.room = MANY
+    slow.takes_all, slow.room = True, MANY
     fanout.flush()
-    assert slow.documents == [{"n": 3, "missed": 3}, {"n": 9}]
+    assert slow.documents == [{"n": 0}, {"n": 4, "missed": 3}, {"n": 9}]
     assert asked == [BTC]
 
 
 def test_who_does_not_read_for_long_is_closed_and_counted(fanout: Fanout, subscriptions: Subscriptions) -> None:
     stalled = join(fanout, subscriptions, "stalled", [BTC], room=0)
     publish(fanout, BTC, 1)
+    fanout.flush()
     stalled.behind_s = GONE_AFTER_S
     assert (fanout.flush(), stalled.ended, fanout.slow_clients) == (True, False, 0)
     stalled.behind_s += 0.1
@@ -202,11 +233,13 @@ def test_who_does_not_read_for_long_is_closed_and_counted(fanout: Fanout, subscr
 def test_what_waits_for_a_client_goes_with_it(fanout: Fanout, subscriptions: Subscriptions) -> None:
     slow = join(fanout, subscriptions, "slow", [BTC], room=0)
     publish(fanout, BTC, 1)
+    fanout.flush()
+    publish(fanout, BTC, 2)
     assert fanout.flush() is True
     fanout.leave("slow")
-    slow.room = 10
+    slow.takes_all, slow.room = True, 10
     assert fanout.flush() is False
-    assert slow.got == []
+    assert slow.got == [1]
 
 
 def test_all_forms_carry_the_same_document() -> None:

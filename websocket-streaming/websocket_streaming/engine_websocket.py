@@ -67,6 +67,7 @@ class EngineSession(engineio_socket.Socket):  # type: ignore[misc]  # engineio c
     ws: WebSocket | None = None  # once upgraded
     # A packet has to wait for the peer to read: whoever is told flushes the WebSocket until it has left.
     on_unsent: Callable[[], None] = staticmethod(lambda: None)
+    on_upgrade: Callable[[], None] = staticmethod(lambda: None)  # `ws` is there, after what polling had yet to fetch
 
     def send(self, packet: Packet) -> None:
         """Queue it for polling, or send it. Raises SocketIsClosedError."""
@@ -148,6 +149,7 @@ class EngineSession(engineio_socket.Socket):  # type: ignore[misc]  # engineio c
             self.queue.task_done()
             if packet is not None and packet.packet_type != NOOP:
                 self._post(packet)
+        self.on_upgrade()
 
 
 class _Upgrade:

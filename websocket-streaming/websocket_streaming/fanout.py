@@ -5,7 +5,7 @@ Clients with the same set of subscriptions form a group. `publish` only appends 
 topic; a flush joins what a group has gathered and hands each member the same bytes, one system call a client.
 
 When to flush: at once when nothing happened for a while, so an idle market has no delay. After a flush there is a pause
-of 2 ms, growing with the time that flushing takes up to 20 ms: the busier the process, the more frames share a call.
+of 2 ms, growing to 20 ms while there is much to join: the busier the process, the more frames share a call.
 
 A client that keeps up gets every update, in the order of publishing. One that doesn't read gets, once it has room
 again, one update a topic: the newest, or what `catch_up` makes of it for its channel. So it costs one document a topic
@@ -13,6 +13,7 @@ and what its kernel buffer holds, and slows nobody; behind for `GONE_AFTER_S` wi
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -26,11 +27,12 @@ from websocket_streaming.subscriptions import Subscriptions
 from websocket_streaming.topics import Topic
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.002, 0.02
-PAUSE_PER_FLUSH = 4  # a pause lasts so many times what the flush took: sending takes a fifth of the time at most
+WORTH_JOINING = 4  # updates that gathered in a pause: from there on a longer one saves more than it delays
+PAUSE_PER_FLUSH = 4  # and no pause is longer than so many times what the flush took: there would be nothing to save
 RETRY_S = 0.01  # how often clients that had no room are tried again
 GONE_AFTER_S = 10.0  # behind for that long without a break: it doesn't read
 
-Form = Literal["socket.io", "plain"]
+Form = Literal["socket.io", "plain", "polling"]
 # (topic, newest event, its document, updates missed before it) -> event and document to send instead
 CatchUp = Callable[[Topic, str, dict[str, Any], int], tuple[str, dict[str, Any]]]
 
@@ -47,14 +49,17 @@ class Update:
 
 def encode(form: Form, event: str, json: bytes) -> bytes:
     """The WebSocket frame of an event: Engine.IO message (4) with a Socket.IO event (2), or {"event", "data"}."""
-    shape = b'42["%s",%s]' if form == "socket.io" else b'{"event":"%s","data":%s}'
+    shape = b'{"event":"%s","data":%s}' if form == "plain" else b'42["%s",%s]'
     return encode_frame(Opcode.TEXT, shape % (event.encode(), json))
 
 
 class Client(Protocol):
     """A connection, as the fan-out sees it. Nothing here blocks or raises."""
 
-    form: Form
+    @property
+    def form(self) -> Form:
+        """`polling` takes single updates where it has room; the others take joined frames whenever nothing waits."""
+        ...
 
     @property
     def room(self) -> int:
@@ -66,8 +71,8 @@ class Client(Protocol):
         """For how long bytes have waited for it without a break."""
         ...
 
-    def take(self, updates: list[Update], joined: bytes) -> bool:
-        """Send these updates, whose frames are `joined`; False when a part has to wait for it to read."""
+    def post(self, frames: bytes) -> bool:
+        """Send one frame or several joined; False when a part has to wait for it to read."""
         ...
 
     def flush(self) -> bool:
@@ -85,7 +90,7 @@ class _Group:
 
     form: Form
     topics: frozenset[Topic]
-    members: dict[Client, None] = field(default_factory=dict)
+    members: dict[Client, Callable[[bytes], bool]] = field(default_factory=dict)  # each with its `post`
     waiting: list[Update] = field(default_factory=list)
     # Who came, or was sent something else, after `waiting` began: how many of its updates they must not get.
     skip: dict[Client, int] = field(default_factory=dict)
@@ -105,6 +110,8 @@ class Fanout:
         self._due: list[_Group] = []
         # Clients that have no room, each with the newest update of each topic and how many came before it.
         self._slots: dict[Client, dict[Topic, tuple[Update, int]]] = {}
+        self._gathered = 0  # updates since the last flush
+        self._pause_s = MIN_PAUSE_S
         self._work = threading.Event()
         self.sent = Rate(clock)
         self.slow_clients = 0
@@ -113,7 +120,14 @@ class Fanout:
     # -- who is there
 
     def join(self, name: str, client: Client) -> None:
-        """A client has connected."""
+        """A client has connected, or goes on by another transport: what waits for it goes with it."""
+        before = self._clients.get(name)
+        if before is not None:
+            self._bring_up_to_date(before)
+            self._ungroup(before)
+            if slot := self._slots.pop(before, None):
+                self._slots[client] = slot
+                self._work.set()
         self._clients[name] = client
         self._regroup(name)
 
@@ -133,10 +147,12 @@ class Fanout:
         """A client was closed because it didn't read."""
         self.slow_clients += 1
 
-    def retry(self, client: Client) -> None:
+    def retry(self, name: str) -> None:
         """Bytes that didn't come through the fan-out wait for this client: flush them with the others'."""
-        self._slots.setdefault(client, {})
-        self._work.set()
+        client = self._clients.get(name)
+        if client is not None:
+            self._slots.setdefault(client, {})
+            self._work.set()
 
     # -- what goes out
 
@@ -145,6 +161,7 @@ class Fanout:
         wanting = self._wanting.get(topic)
         if not wanting:
             return
+        self._gathered += 1
         json = orjson.dumps(document)
         for form, groups in wanting.items():
             update = Update(topic, event, document, encode(form, event, json))
@@ -162,6 +179,7 @@ class Fanout:
             return
         self._bring_up_to_date(client)
         self._deliver(client, [Update(topic, event, document, encode(client.form, event, orjson.dumps(document)))])
+        self.sent.add()
         if self._slots:
             self._work.set()
 
@@ -173,18 +191,24 @@ class Fanout:
     def flush(self) -> bool:
         """Send everything that waits, as far as there is room; True while some clients have none."""
         due, self._due = self._due, []
+        slots = self._slots
         for group in due:
             updates, group.waiting = group.waiting, []
             skip, group.skip = group.skip, {}
             joined = b"".join([update.frame for update in updates])
-            for client in tuple(group.members):
-                if client in skip:
+            polling = group.form == "polling"
+            # Of a client that keeps up nothing is looked at but its `post`; see WebSocket.post for why.
+            for client, post in tuple(group.members.items()):
+                if skip and client in skip:
                     self._deliver(client, updates[skip[client] :])
-                else:
-                    self._deliver(client, updates, joined)
-        for client in tuple(self._slots):
+                elif polling or (slots and client in slots):
+                    self._hold(client, updates)
+                elif not post(joined):
+                    slots[client] = {}
+            self.sent.add(len(updates) * len(group.members))
+        for client in tuple(slots):
             self._try_again(client)
-        return bool(self._slots)
+        return bool(slots)
 
     def run(self, stopping: threading.Event) -> None:
         """Flush until `stopping`; sleeps while nothing waits."""
@@ -192,20 +216,22 @@ class Fanout:
             if not self._work.wait(RETRY_S if self._slots else 1.0) and not self._slots:
                 continue
             self._work.clear()  # before flushing: what comes meanwhile sets it again
-            begun = self._clock.monotonic()
+            gathered, self._gathered = self._gathered, 0
+            # Processor time: on a busy machine the clock also shows how long others ran, which no pause would save.
+            begun = time.thread_time()
             self.flush()
-            took_s = self._clock.monotonic() - begun
-            self._clock.sleep(min(MAX_PAUSE_S, max(MIN_PAUSE_S, took_s * PAUSE_PER_FLUSH)))
+            self._clock.sleep(self._next_pause_s(gathered, time.thread_time() - begun))
 
-    def _deliver(self, client: Client, updates: list[Update], joined: bytes | None = None) -> None:
-        if client in self._slots or client.room < len(updates):
+    def _next_pause_s(self, gathered: int, took_s: float) -> float:
+        wished_s = self._pause_s * (1.5 if gathered >= WORTH_JOINING else 0.5)
+        self._pause_s = max(MIN_PAUSE_S, min(wished_s, MAX_PAUSE_S, took_s * PAUSE_PER_FLUSH))
+        return self._pause_s
+
+    def _deliver(self, client: Client, updates: list[Update]) -> None:
+        if client in self._slots or client.form == "polling":
             self._hold(client, updates)
-            return
-        if joined is None:
-            joined = b"".join([update.frame for update in updates])
-        if not client.take(updates, joined):
-            self._slots.setdefault(client, {})
-        self.sent.add(len(updates))
+        elif not client.post(b"".join([update.frame for update in updates])):
+            self._slots[client] = {}
 
     # -- clients that don't keep up
 
@@ -214,6 +240,8 @@ class Fanout:
         for update in updates:
             held = slot.pop(update.topic, None)  # the newest goes to the end: the oldest topic gets room first
             slot[update.topic] = (update, held[1] + 1 if held else 0)
+            if held:
+                self.sent.add(-1)  # it was counted as one of the group's
 
     def _try_again(self, client: Client) -> None:
         if client.behind_s > GONE_AFTER_S:
@@ -226,8 +254,7 @@ class Fanout:
             while slot and client.room:
                 update, missed = slot.pop(next(iter(slot)))
                 update = self._caught_up(client, update, missed)
-                self.sent.add()
-                if not client.take([update], update.frame):
+                if not client.post(update.frame):
                     return
             if not slot:
                 del self._slots[client]
@@ -252,7 +279,7 @@ class Fanout:
         topics = frozenset(self._subscriptions.topics(name))
         if topics:
             group = self._groups.get((client.form, topics)) or self._new_group(client.form, topics)
-            group.members[client] = None
+            group.members[client] = client.post
             self._group_of[client] = group
             self._skip_waiting(client, group)
 

@@ -12,10 +12,9 @@ from werkzeug.wrappers import Request
 from shared.web.websocket import WebSocket
 from shared.websocket_frames import CloseCode
 from websocket_streaming.channels import Channels
-from websocket_streaming.fanout import Fanout, Form, Update, encode
+from websocket_streaming.fanout import Fanout, Form, encode
 from websocket_streaming.topics import DEFAULT_INTERVAL, SPOT, Problem, read_wish
 
-MAX_UPDATES = sys.maxsize
 # The kernel would grow a stalled client's buffer to 4 MB.
 SEND_BUFFER_BYTES = 131_072
 PING_EVERY_S = 25.0
@@ -30,32 +29,22 @@ def bound_send_buffer(request: Request) -> None:
 class WebSocketClient:
     """An open WebSocket as the fan-out sees it: it takes everything until bytes have to wait for its reader."""
 
-    form: Form = "plain"
-
-    def __init__(self, ws: WebSocket) -> None:
+    def __init__(self, ws: WebSocket, form: Form) -> None:
         self._ws = ws
+        self.form = form
+        self.post = ws.post  # called for every client and tick: no layer between
+        self.flush = ws.flush
+        self.end = ws.abort
 
     @property
     def room(self) -> int:
         """See `fanout.Client`."""
-        return 0 if self._ws.unsent else MAX_UPDATES
+        return 0 if self._ws.unsent else sys.maxsize
 
     @property
     def behind_s(self) -> float:
         """See `fanout.Client`."""
         return self._ws.behind_s
-
-    def take(self, updates: list[Update], joined: bytes) -> bool:  # noqa: ARG002  # other transports take them singly
-        """See `fanout.Client`."""
-        return self._ws.post(joined)
-
-    def flush(self) -> bool:
-        """See `fanout.Client`."""
-        return self._ws.flush()
-
-    def end(self) -> None:
-        """See `fanout.Client`."""
-        self._ws.abort()
 
 
 class PlainStreams:
@@ -81,7 +70,7 @@ class PlainStreams:
         if wish.problems:
             _refuse(ws, wish.problems[0])
             return
-        self._fanout.join(name, WebSocketClient(ws))
+        self._fanout.join(name, WebSocketClient(ws, "plain"))
         try:
             self._channels.subscribe(name, topics, wish)
             _listen(ws)

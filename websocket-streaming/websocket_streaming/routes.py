@@ -60,7 +60,7 @@ def add_routes(service: Service, channels: Channels, price_limit: int) -> None:
     """Put the calls on the service."""
 
     @service.route(
-        "GET", "/price/<symbol>", limit=price_limit, query=PriceQuery, answer=PriceAnswer,
+        "GET", "/price/<symbol>", limit=price_limit, query=PriceQuery, answer=PriceAnswer, hot=True,
         summary="The newest price of a symbol",
     )  # fmt: skip
     def price(symbol: str, query: PriceQuery) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import orjson
 from engineio.exceptions import EngineIOError
 from engineio.packet import MESSAGE
 from engineio.packet import Packet as EnginePacket
@@ -14,12 +13,13 @@ from flask_socketio import SocketIO
 from socketio.packet import CONNECT_ERROR, EVENT, Packet
 
 from shared.service import Service
+from shared.websocket_frames import FrameParser
 from websocket_streaming.alert_events import AlertEvents
 from websocket_streaming.alerts import Alerts
 from websocket_streaming.channels import Channels
 from websocket_streaming.engine_websocket import Engine, EngineSession, SocketIoDoor
-from websocket_streaming.fanout import Fanout, Form, Update
-from websocket_streaming.plain import MAX_UPDATES
+from websocket_streaming.fanout import Fanout, Form
+from websocket_streaming.plain import WebSocketClient
 from websocket_streaming.topics import Problem, Topic, read_wish
 
 ALERT_EVENTS = ("alert", "alert_remove", "alerts")
@@ -28,10 +28,11 @@ EVENTS = ("subscribe", "unsubscribe", *ALERT_EVENTS)
 MAX_QUEUED_POLLING = 8
 
 
-class SocketIoClient:
-    """One connection, as the fan-out sees it: its WebSocket once upgraded, till then engineio's queue for polling."""
+class PollingClient:
+    """A session that isn't upgraded, as the fan-out sees it: engineio's own queue, which by itself has no bound."""
 
-    form: Form = "socket.io"
+    form: Form = "polling"
+    behind_s = 0.0  # one that polls no more is found by engineio's ping
 
     def __init__(self, session: EngineSession) -> None:
         self._session = session
@@ -39,36 +40,23 @@ class SocketIoClient:
     @property
     def room(self) -> int:
         """See `fanout.Client`."""
-        ws = self._session.ws
-        if ws is None:
-            return max(0, MAX_QUEUED_POLLING - int(self._session.queue.qsize()))
-        return 0 if ws.unsent else MAX_UPDATES
+        return max(0, MAX_QUEUED_POLLING - int(self._session.queue.qsize()))
 
-    @property
-    def behind_s(self) -> float:
-        """See `fanout.Client`. One that polls no more is found by engineio's ping."""
-        return self._session.ws.behind_s if self._session.ws else 0.0
-
-    def take(self, updates: list[Update], joined: bytes) -> bool:
+    def post(self, frames: bytes) -> bool:
         """See `fanout.Client`."""
-        if self._session.ws is not None:
-            return self._session.ws.post(joined)
         try:
-            for update in updates:
-                json = orjson.dumps(update.document).decode()
-                self._session.send(EnginePacket(MESSAGE, f'2["{update.event}",{json}]'))
+            for message in FrameParser(masked=False, max_message_bytes=len(frames)).feed(frames):
+                self._session.send(EnginePacket(MESSAGE, str(message.data)[1:]))
         except EngineIOError:
             pass  # it is closing; its disconnect event follows
         return True
 
     def flush(self) -> bool:
         """See `fanout.Client`."""
-        return self._session.ws.flush() if self._session.ws else True
+        return True
 
     def end(self) -> None:
-        """See `fanout.Client`."""
-        if self._session.ws:
-            self._session.ws.abort()
+        """See `fanout.Client`; never asked, since it is never behind."""
 
 
 class SocketIoServer:
@@ -135,11 +123,15 @@ class SocketIoServer:
         session = self._engine.sockets.get(self.socketio.server.manager.eio_sid_from_sid(sid, "/"))
         if session is None:
             return  # it went while it came
-        client = SocketIoClient(session)
-        session.on_unsent = lambda: self._fanout.retry(client)
-        self._fanout.join(sid, client)
+        session.on_unsent = lambda: self._fanout.retry(sid)
+        session.on_upgrade = lambda: self._join(sid, session)
+        self._join(sid, session)
         journal = self._channels.journal
         self._emit(sid, "connected", {"sid": sid, "venue": journal.venue, "epoch": journal.epoch})
+
+    def _join(self, sid: str, session: EngineSession) -> None:
+        client = WebSocketClient(session.ws, "socket.io") if session.ws else PollingClient(session)
+        self._fanout.join(sid, client)
 
     def _on_disconnect(self, reason: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
         self._channels.drop(_sid())

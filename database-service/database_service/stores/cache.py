@@ -5,16 +5,17 @@ this process; when it is back it gets the whole again. At the first contact its 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
 import orjson
+from msgspec import structs
 
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, Verdict
-from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
+from database_service.performance import StoredTrade, TradeFilter, Trades, TradeSubmission
 from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
 from database_service.stores.memory import KINDS, MAX_ROWS, Kind, MemoryStore, Row
@@ -97,7 +98,7 @@ class CacheStore:
         self._sync()
         return verdicts
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
+    def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`."""
         self._join()
         return self._memory.trades(wanted)
@@ -185,6 +186,8 @@ def _encode(row: Row) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, StoredSignal):
+        return structs.asdict(value)
     return str(value) if isinstance(value, Decimal) else value._asdict()
 
 
@@ -198,6 +201,7 @@ def _decode(kind: Kind, text: bytes | str) -> Row | None:
 
 
 def _signal(fields: dict[str, Any]) -> StoredSignal:
+    fields.pop("digest", None)  # Redis may still hold rows of the version that kept it
     return StoredSignal(**{**fields, "timestamp": parse_time(fields["timestamp"])})
 
 

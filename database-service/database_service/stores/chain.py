@@ -1,38 +1,14 @@
-"""The audit chain in a SQL database: a signal's row number is its sequence, `hash` its link, `audit_head` the newest.
+"""Reading the audit chain from a SQL database: a signal's row number is its sequence, `hash` its link, `audit_head` the
+newest. `statements` extend it."""
 
-Whoever extends the chain has to be the only one who writes signals until the transaction ends.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from database_service.audit import START, Head, Link, Stretch, Verified, at_the_end, extend, verify
-from database_service.signals import StoredSignal
-from database_service.stores.schema import audit_head, audit_removed, signals
-
-ONLY = 1  # audit_head has one row
-
-
-def chained(link: sa.Connection, rows: Sequence[StoredSignal]) -> list[Head]:
-    """A place in the chain for each row, in their order; the head is moved on in the same transaction."""
-    known = read_head(link)
-    head, places = known or START, []
-    for row in rows:
-        head = extend(head, row.document)
-        places.append(head)
-    values = {"sequence": head.sequence, "hash": head.hash}
-    if known is None:
-        link.execute(sa.insert(audit_head).values(id=ONLY, **values))
-    else:
-        link.execute(sa.update(audit_head).where(audit_head.c.id == ONLY).values(**values))
-    return places
-
-
-def read_head(link: sa.Connection) -> Head | None:
-    """The newest link; None before the first signal."""
-    row = link.execute(sa.select(audit_head.c.sequence, audit_head.c.hash).where(audit_head.c.id == ONLY)).one_or_none()
-    return row and Head(row.sequence, row.hash)
+from database_service.audit import START, Head, Link, Stretch, Verified, at_the_end, verify
+from database_service.stores.connections import streamed
+from database_service.stores.schema import audit_removed, signals
+from database_service.stores.statements import read_head
 
 
 def verify_stretch(link: sa.Connection, start: int, limit: int) -> tuple[Verified, Head]:
@@ -54,7 +30,7 @@ def _links(link: sa.Connection, start: int, end: int, limit: int) -> Iterator[Li
     # One statement, one snapshot: retention moves a row from one table to the other.
     every = _every().subquery()
     query = sa.select(every).where(every.c.sequence.between(start, end)).order_by(every.c.sequence).limit(limit)
-    for row in link.execution_options(yield_per=1000).execute(query):
+    for row in streamed(link, query):
         yield Link(row.sequence, row.hash, row.document)
 
 

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from database_service.stores.leash import Hold, Leash, renew
 from shared.clock import Clock
 from shared.errors import InvalidInput, Unavailable
 
 RACES = 5  # tries of a transaction whose names other writers took; from the second on it runs alone
 FAIL_FAST_S = 0.5  # after a failed connection, so that a queue of requests does not wait for one time-out each
+READ_S = 4.0  # the longest that a read may wait for the database's next rows
+PROBE_S = 2.0
+WRITE_S = 2.0  # the longest that a write may take, and what each of its rows adds
+WRITE_ROW_S = 0.0002
+PORTION = 1000  # rows that are in memory at a time where an answer is long
 Kind = Literal["failed", "gone", "schema", "row"]
 TakeTurn = Callable[[sa.Connection, bool], None]
 T = TypeVar("T")
@@ -36,20 +42,29 @@ class LostRace(Exception):
 class Connections:
     """An engine's connections. `why_not` says why nobody may use them; None: the schema is known to be ours."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock, explain: Explain, take_turn: TakeTurn = lambda *_: None):
+    def __init__(
+        self,
+        engine: sa.Engine,
+        clock: Clock,
+        explain: Explain,
+        take_turn: TakeTurn = lambda *_: None,
+        leash: Leash | None = None,
+    ):
         """`take_turn(link, alone)` begins a write where the database lets several run abreast.
 
-        Alone it waits until no other runs: a writer that lost a race then wins.
+        Alone it waits until no other runs: a writer that lost a race then wins. `leash` bounds every use, for a
+        database that can hang.
         """
         self._engine, self._writing = engine, engine.execution_options(writes=True)
         self._clock, self._explain, self._take_turn = clock, explain, take_turn
+        self._leash = leash or Leash(clock.monotonic)
         self._down_until, self._down_reason = float("-inf"), ""
         self.why_not: str | None = "the database is not prepared yet"
         self.write_failed = False
 
     def schema_version(self) -> str | None:
         """The migration that the database is at; None for an empty database. Raises Unavailable."""
-        with self.translating(), self._engine.connect() as link:
+        with self._leash.hold(PROBE_S), self.translating(), self._engine.connect() as link:
             if not sa.inspect(link).has_table("alembic_version"):
                 return None
             version: str | None = link.scalar(sa.text("SELECT version_num FROM alembic_version"))
@@ -59,32 +74,47 @@ class Connections:
         """Close every connection."""
         self._engine.dispose()
 
+    @property
+    def known_away(self) -> bool:
+        """True if the last call found nobody, or a database that isn't ours."""
+        return self.why_not is not None or bool(self._down_reason)
+
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A connection for reading."""
+    def reading(self, within_s: float = READ_S) -> Iterator[sa.Connection]:
+        """A connection for reading. `within_s` bounds the whole, or each portion of what `streamed` reads."""
         self._require()
-        with self.translating(), self._engine.connect() as link:
+        with self._leash.hold(within_s) as hold, self.translating(), self._engine.connect() as link:
+            hold.on(link)
             yield link
 
-    def transact(self, work: Callable[[sa.Connection], T], alone: bool = False) -> T:
+    def transact(self, work: Callable[[sa.Connection], T], alone: bool = False, rows: int = 0) -> T:
         """`work` in one transaction, again if another writer took a name between our look and our insert.
 
-        `alone`: no other writer, of whatever process, until it ends.
+        `alone`: no other writer, of whatever process, until it ends. `rows`: how many there are, where it may be
+        thousands. A write that took too long is cut, and may have been committed nevertheless.
         """
         self._require()
+        return self.noting(lambda: self._held(work, alone, rows))
+
+    def _held(self, work: Callable[[sa.Connection], T], alone: bool, rows: int) -> T:
+        with self._leash.hold(WRITE_S + rows * WRITE_ROW_S) as hold, self.translating():
+            return self._race(work, alone, hold)
+
+    def noting(self, write: Callable[[], T]) -> T:
+        """What `write` returns; whether it failed is remembered, since a full disk can still be read."""
         try:
-            with self.translating():
-                result = self._race(work, alone)
+            result = write()
         except Unavailable:
             self.write_failed = True
             raise
         self.write_failed = False
         return result
 
-    def _race(self, work: Callable[[sa.Connection], T], alone: bool) -> T:
+    def _race(self, work: Callable[[sa.Connection], T], alone: bool, hold: Hold) -> T:
         for attempt in range(RACES):
             try:
                 with self._writing.begin() as link:
+                    hold.on(link)
                     self._take_turn(link, alone or attempt > 0)
                     return work(link)
             except (exc.IntegrityError, LostRace):
@@ -94,8 +124,11 @@ class Connections:
     def _require(self) -> None:
         if self.why_not is not None:
             raise Unavailable(f"the database is not available: {self.why_not}")
-        if self._clock.monotonic() < self._down_until:
+        now = self._clock.monotonic()
+        if now < self._down_until:
             raise Unavailable(f"the database is not available: {self._down_reason}")
+        if self._down_reason:  # this caller looks whether it is back; the others need not wait with it
+            self._down_until = now + READ_S
 
     @contextmanager
     def translating(self) -> Iterator[None]:
@@ -104,10 +137,26 @@ class Connections:
             yield
         except exc.SQLAlchemyError as error:
             reason, kind = self._explain(error)
+            self._note_answer(reason, kind)
             if kind == "row":
                 raise InvalidInput(f"the database does not take this row: {reason}") from error
-            if kind == "schema" or self.why_not is not None:
-                self.why_not = reason
-            if kind == "gone":
-                self._down_until, self._down_reason = self._clock.monotonic() + FAIL_FAST_S, reason
             raise Unavailable(f"the database is not available: {reason}") from error
+        except BaseException:
+            self._note_answer()  # the caller's own error: the database answered
+            raise
+        self._note_answer()
+
+    def _note_answer(self, reason: str = "", kind: Kind = "failed") -> None:
+        if kind == "schema" or (kind != "row" and reason and self.why_not is not None):
+            self.why_not = reason
+        away = kind == "gone"
+        self._down_reason = reason if away else ""
+        self._down_until = self._clock.monotonic() + FAIL_FAST_S if away else float("-inf")
+
+
+
+def streamed(link: sa.Connection, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> Iterator[sa.Row[Any]]:
+    """The rows of one snapshot in portions, so that memory stays flat. Each portion has the time of a read."""
+    for portion in link.execution_options(yield_per=PORTION).execute(query).partitions():
+        renew(link)
+        yield from portion

@@ -3,15 +3,15 @@
 import threading
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from database_service.admission import Admission
+from database_service.admission import Admission, names_asked
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, KeyName, Verdict, answer_again, replay
-from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
-from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.performance import StoredTrade, TradeFilter, Trades, TradeSubmission
+from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
 from database_service.user_settings import SavedSettings, next_version
 
@@ -47,7 +47,7 @@ class MemoryStore:
         self._rows: dict[Kind, dict[str, Row]] = {kind: {} for kind in KINDS}
         # What is derived from the rows, kept in step by _put and _remove:
         self._order: list[tuple[datetime, int, str]] = []  # signals by time, then number; history reads from the end
-        self._contents: dict[str, Content] = {}
+        self._documents: dict[str, str] = {}
         self._kept: dict[KeyName, KeptAnswer] = {}
 
     @property
@@ -67,10 +67,13 @@ class MemoryStore:
 
     # --- signals
 
+    def _admit(self, submissions: Sequence[Submission]) -> Admission:
+        return Admission(self._kept, self._documents).add_all(submissions, names_asked(submissions))
+
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:  # noqa: ARG002  # memory bounds keys by number
         """See `SignalStore.append`."""
         with self._lock:
-            admission = Admission(self._kept, self._contents).add_all(submissions)
+            admission = self._admit(submissions)
             self._take_in(admission)
             return admission.verdicts
 
@@ -79,7 +82,7 @@ class MemoryStore:
         with self._lock:
             if batch.key is not None and (kept := self._kept.get(batch.key.name)) is not None:
                 return answer_again(batch.key, kept)
-            admission = Admission(self._kept, self._contents).add_all(batch.submissions())
+            admission = self._admit(batch.submissions())
             answer = batch.conclude(admission.verdicts)
             self._take_in(admission)
             if batch.key is not None:
@@ -127,11 +130,11 @@ class MemoryStore:
             self._keep({key.name: KeptAnswer(key.body_hash, trade.performance_id)})
         return Verdict("stored", trade.performance_id)
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
+    def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`."""
         with self._lock:
             rows = sorted(self._rows["performance"].values(), key=_closing)
-        return (row.value.line for row in rows if wanted.admits(row.value))
+        return Trades(row.value.line for row in rows if wanted.admits(row.value))
 
     # --- settings
 
@@ -179,7 +182,7 @@ class MemoryStore:
         row = self._rows[kind][name] = Row(self._number, value)
         if kind == "signals":
             insort(self._order, (value.timestamp, row.number, name))
-            self._contents[name] = value.content
+            self._documents[name] = value.document
         if kind == "keys":
             self._kept[_key_name(name)] = value
         self._on_change(kind, name, row)
@@ -190,7 +193,7 @@ class MemoryStore:
         row = self._rows[kind].pop(name)
         if kind == "signals":
             del self._order[bisect_left(self._order, (row.value.timestamp, row.number, name))]
-            del self._contents[name]
+            del self._documents[name]
         if kind == "keys":
             del self._kept[_key_name(name)]
         self._on_change(kind, name, None)

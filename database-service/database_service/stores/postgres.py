@@ -4,14 +4,19 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from database_service.stores.connections import Connections, Kind
+from database_service.stores.leash import Leash
+from database_service.stores.postgres_statements import PostgresStatements
 from database_service.stores.sql import SqlStore
 from shared.clock import Clock
 
-CONNECT_S = 3
-STATEMENT_MS = 10_000
-WRITE_MS = 5_000  # a write that takes longer goes into the spool; below group_commit.WAIT_S
-LOCK_MS = 5_000
+CONNECT_S = 2  # the least that libpq knows
+STATEMENT_MS = 10_000  # of commands by hand
+READ_MS = 3_500  # below connections.READ_S: a server that is alive ends a slow statement itself
+WRITE_MS = 1_500  # below connections.WRITE_S, for the same reason
+IDLE_MS = 10_000  # a transaction whose client vanished holds no lock for longer
 SILENCE_MS = 10_000  # unacknowledged network traffic
+BY_HAND = f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000"
+SERVING = f"-c statement_timeout={READ_MS} -c lock_timeout={WRITE_MS} -c idle_in_transaction_session_timeout={IDLE_MS}"
 REASONS = {
     "53100": "PostgreSQL's disk is full",
     "53300": "PostgreSQL has no connection left",
@@ -34,10 +39,10 @@ def postgres_url(url: str) -> sa.URL:
     return parsed.set(drivername="postgresql+psycopg2")
 
 
-def postgres_engine(url: str, pool_size: int = 5) -> sa.Engine:
+def postgres_engine(url: str, pool_size: int = 5, bounds: str = BY_HAND) -> sa.Engine:
     """An engine with a bound on every wait. A connection is tried before use, so a restarted server is found again."""
     # synchronous_commit: a server may be configured to acknowledge before it has written; a success here must not be.
-    options = f"-c statement_timeout={STATEMENT_MS} -c lock_timeout={LOCK_MS} -c synchronous_commit=on -c timezone=UTC"
+    options = f"{bounds} -c synchronous_commit=on -c timezone=UTC"
     arguments = {
         "connect_timeout": CONNECT_S,
         "options": options,
@@ -52,9 +57,12 @@ def postgres_engine(url: str, pool_size: int = 5) -> sa.Engine:
     )
 
 
-def postgres_store(url: str, clock: Clock) -> SqlStore:
-    """The store in this database. Opens nothing yet."""
-    return SqlStore(Connections(postgres_engine(url), clock, explain, _take_turn), clock)
+def postgres_store(url: str, clock: Clock, leash: Leash | None = None) -> SqlStore:
+    """The store in this database. Opens nothing yet. `leash`: how long a server that hangs is waited for."""
+    engine = postgres_engine(url, bounds=SERVING)
+    if leash is not None:
+        leash.watch_over(engine)
+    return SqlStore(Connections(engine, clock, explain, _take_turn, leash), clock, PostgresStatements())
 
 
 def _take_turn(link: sa.Connection, alone: bool) -> None:

@@ -1,89 +1,114 @@
-"""The spool: a durable local file that takes signals while the configured database is away.
+"""The spool: a durable local file that takes signals, batches and trades while the configured database is away.
 
 It is an embedded database of the same schema, so ids, repeats and keys are judged as ever, by what this process knows.
-Beside what waits it keeps the keys that were acknowledged in the last day, so that a retry that meets the outage is
-answered like the first time.
+Its signals and trades are those that wait (waiting.py); its keys are those that wait and those of the last day
+(kept_keys.py). One thread adds, the service's writer, and one takes away, the drainer; each counts for itself.
 """
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
-import orjson
 import sqlalchemy as sa
 
-from database_service.idempotency import KEEP, KeptAnswer, Key, KeyName, Verdict
-from database_service.signals import OPTIONAL, Cursor, NewSignal, SignalFilter, Submission
+from database_service.batches import Batch
+from database_service.idempotency import KeptAnswer, Key, Verdict
+from database_service.performance import TradeFilter, TradeLine, TradeSubmission
+from database_service.signals import Cursor, SignalFilter, Submission
+from database_service.storage import Counts
+from database_service.stores import waiting
 from database_service.stores.connections import Connections
-from database_service.stores.schema import idempotency_keys, signals
+from database_service.stores.kept_keys import KeptKeys
+from database_service.stores.schema import performance, signals
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_url
+from database_service.stores.sqlite_statements import SqliteStatements
+from database_service.stores.waiting import Moved, Waiting, WaitingKey, WaitingSignal, WaitingTrade
 from shared.clock import Clock, parse_time, to_iso
 from shared.errors import Unavailable
 
-MAX_CONFLICTS_SHOWN = 1000
 SPOOLED = 2**52  # added to the numbers of waiting signals in cursors, which go on over both places
-ROUTE = "/signals/save"
-# Only the spool has these; its file is nobody else's.
-OWN_TABLES = (
-    "CREATE TABLE IF NOT EXISTS conflicts (number INTEGER PRIMARY KEY, signal_id TEXT NOT NULL, reason TEXT NOT NULL, "
-    "found_at TEXT NOT NULL, document TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS keys_by_answer ON idempotency_keys (answer)",
-)
+FULL_RETRY_S = 5
+NOTHING = Counts(0, 0)
+NEWEST_KEY = "SELECT coalesce(max(number), 0) FROM waiting_keys"
+SETTLED_KEY = "SELECT coalesce(min(number) - 1, 0) FROM waiting_keys"
+T = TypeVar("T")
 
 
-class Spooled(NamedTuple):
-    """A waiting signal: its number in the spool, and what is to be submitted to the database."""
+class Upto(NamedTuple):
+    """The newest rows at a moment: numbers in the spool, 0 for none."""
 
-    number: int
-    document: str
-    submission: Submission
+    signal: int
+    trade: int
 
 
 class Spool:
-    """See `keeper.Preparable`. Only one thread writes at a time (the service's writer)."""
+    """See `keeper.Preparable`."""
 
     def __init__(self, path: Path, clock: Clock, max_rows: int):
         self._engine = sqlite_engine(sqlite_url(path))
         self._connections = Connections(self._engine, clock, explain)
-        self._store, self._clock, self._max_rows = SqlStore(self._connections, clock), clock, max_rows
-        self._acknowledged: dict[KeyName, KeptAnswer] = {}
-        self._lock = threading.Lock()
-        self.length = 0
+        self._reading = self._connections.reading
+        self._store = SqlStore(self._connections, clock, SqliteStatements())
+        self._clock, self._max_rows = clock, max_rows
+        self._keys = KeptKeys(self._connections, clock)
+        self.write_down_keys = self._keys.write_down
+        self._added, self._removed = NOTHING, NOTHING
+        self._newest_key = self._settled_key = 0
+        self._since: datetime | None = None
 
     @property
     def prepared(self) -> bool:
         """See `Preparable`."""
         return self._store.prepared
 
+    @property
+    def why_not(self) -> str | None:
+        """Why it can't be used; None if it can."""
+        return self._connections.why_not
+
     def prepare(self) -> bool:
         """See `Preparable`. Also counts what a former process left."""
         if not self._store.prepare():
             return False
         with self._connections.translating(), self._engine.execution_options(writes=True).begin() as link:
-            for statement in OWN_TABLES:
+            for statement in waiting.OWN_TABLES:
                 link.exec_driver_sql(statement)
-            self.length = link.scalar(sa.select(sa.func.count()).select_from(signals)) or 0
+            rows = [link.scalar(sa.select(sa.func.count()).select_from(table)) or 0 for table in (signals, performance)]
+            moment = link.exec_driver_sql("SELECT moment FROM waiting_since").scalar()
+            self._newest_key = link.exec_driver_sql(NEWEST_KEY).scalar_one()
+            self._settled_key = link.exec_driver_sql(SETTLED_KEY).scalar_one()
+        self._since = parse_time(moment) if moment else None
+        self._removed, self._added = NOTHING, Counts(*rows)
+        self._keys.count()
         return True
 
     def close(self) -> None:
         """Write down the keys and let go of the file."""
-        if self.prepared:
-            self.keep_keys()
-        self._store.close()
+        try:
+            if self.prepared:
+                self._keys.write_down()
+        finally:
+            self._store.close()
 
-    def append(self, submissions: Sequence[Submission], now: datetime, away: Unavailable) -> list[Verdict]:
-        """Store durably until the database is back. Raises Unavailable when full; `away` if it isn't open."""
-        if not self.prepared:
-            raise away
-        if self.length + len(submissions) > self._max_rows:
-            raise Unavailable(f"{away.message}, and the local spool is full; nothing was stored", retry_after_s=5)
-        self.keep_keys()
-        verdicts = self._store.append(submissions, now)
-        self.length += sum(verdict.status == "stored" for verdict in verdicts)
-        return verdicts
+    # --- what waits
+
+    @property
+    def rows(self) -> Counts:
+        """How many signals and trades wait."""
+        added, removed = self._added, self._removed
+        return Counts(added.signals - removed.signals, added.performance - removed.performance)
+
+    @property
+    def waiting(self) -> bool:
+        """True if anything waits, be it a key."""
+        return any(self.rows) or self._newest_key > self._settled_key
+
+    def age_s(self) -> float:
+        """For how long something has waited; 0 if nothing does."""
+        since = self._since if self.waiting else None
+        return max(0.0, (self._clock.now() - since).total_seconds()) if since else 0.0
 
     def get(self, signal_id: str) -> str | None:
         """A waiting signal's JSON text."""
@@ -95,88 +120,105 @@ class Spool:
         found = self._store.newest(wanted, limit, inner)
         return [(place._replace(number=place.number + SPOOLED), document) for place, document in found]
 
-    def age_s(self) -> float:
-        """How long the oldest signal has waited, by its own time; 0 for an empty spool."""
-        with self._connections.reading() as link:
-            oldest = link.scalar(sa.select(signals.c.timestamp).order_by(signals.c.id).limit(1))
-        return max(0.0, (self._clock.now() - oldest).total_seconds()) if oldest else 0.0
-
-    # --- keys
-
-    def remember(self, submissions: Sequence[Submission], verdicts: Sequence[Verdict]) -> None:
-        """Note the keys that the database acknowledged; `keep_keys` writes them down."""
-        for submission, verdict in zip(submissions, verdicts, strict=True):
-            if submission.key is not None and verdict.error is None:
-                with self._lock:
-                    self._acknowledged[submission.key.name] = KeptAnswer(submission.key.body_hash, verdict.id)
-
-    def keep_keys(self) -> None:
-        """Write the noted keys down, in one transaction, and forget those that are too old."""
-        with self._lock:
-            noted, self._acknowledged = self._acknowledged, {}
-        if not noted:
-            return
-        now = self._clock.now()
-        rows = [
-            {"route": n.route, "key": n.text, "body_hash": a.body_hash, "answer": a.answer, "created_at": now}
-            for n, a in noted.items()
-        ]
-
-        def write(link: sa.Connection) -> None:
-            link.execute(sa.insert(idempotency_keys).prefix_with("OR IGNORE"), rows)
-            link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
-
-        self._connections.transact(write)
-
-    # --- draining
-
-    def oldest(self, limit: int) -> list[Spooled]:
-        """The signals that came first, in order. One that was answered under several keys stands there with each."""
-        key = idempotency_keys.c
-        waiting = sa.select(signals.c.id, signals.c.document, signals.c.signal_id).order_by(signals.c.id).limit(limit)
-        w = waiting.subquery()
-        query = (
-            sa.select(w.c.id, w.c.document, key.key, key.body_hash)
-            .select_from(w.outerjoin(idempotency_keys, sa.and_(key.answer == w.c.signal_id, key.route == ROUTE)))
-            .order_by(w.c.id)
-        )
-        with self._connections.reading() as link:
-            return [Spooled(row.id, row.document, _submission(row)) for row in link.execute(query)]
-
-    def done(self, rows: Sequence[Spooled], conflicts: Sequence[tuple[Spooled, str]]) -> None:
-        """Forget signals that the database has; keep those that it could not take as they were acknowledged."""
-        found_at = to_iso(self._clock.now())
-        last = rows[-1].number
-        kept = [
-            {"signal_id": row.submission.signal.signal_id, "reason": reason, "at": found_at, "document": row.document}
-            for row, reason in conflicts
-        ]
-
-        def write(link: sa.Connection) -> int:
-            if kept:
-                add = "INSERT INTO conflicts (signal_id, reason, found_at, document)"
-                link.execute(sa.text(f"{add} VALUES (:signal_id, :reason, :at, :document)"), kept)  # constants
-            return link.execute(sa.delete(signals).where(signals.c.id <= last)).rowcount
-
-        self.length -= self._connections.transact(write)
+    def named_trades(self, wanted: TradeFilter) -> Iterator[tuple[str, TradeLine]]:
+        """As `SqlStore.named_trades`, over what waits."""
+        return self._store.named_trades(wanted)
 
     def conflicts(self) -> list[dict[str, str]]:
-        """The newest conflicts: id, reason, moment and the signal's JSON text."""
-        query = "SELECT signal_id, reason, found_at, document FROM conflicts ORDER BY number DESC LIMIT :limit"
-        with self._connections.reading() as link:
-            return [dict(row) for row in link.execute(sa.text(query), {"limit": MAX_CONFLICTS_SHOWN}).mappings()]
+        """See `waiting.conflicts`."""
+        with self._reading() as link:
+            return waiting.conflicts(link)
+
+    # --- adding. Each raises Unavailable where the spool is full, or its disk, or it isn't open: nothing was stored
+
+    def append(self, submissions: Sequence[Submission], now: datetime, away: Unavailable) -> list[Verdict]:
+        """See `SignalStore.append`. `away`: why the database can't."""
+        return self._add(len(submissions), away, lambda: self._store.append(submissions, now))
+
+    def append_batch(self, batch: Batch, now: datetime, away: Unavailable) -> str:
+        """See `Store.append_batch`."""
+        return self._add(len(batch.rows), away, lambda: self._store.append_batch(batch, now))
+
+    def track(self, submissions: Sequence[TradeSubmission], now: datetime, away: Unavailable) -> list[Verdict]:
+        """See `TradeStore.track`."""
+        return self._add(len(submissions), away, lambda: self._store.track(submissions, now))
+
+    def note_key(self, key: Key | None, answer: str) -> None:
+        """The database acknowledged this."""
+        if key is not None:
+            self._keys.note(key.name, KeptAnswer(key.body_hash, answer))
+
+    def _add(self, rows: int, away: Unavailable, add: Callable[[], T]) -> T:
+        if not self.prepared:
+            raise _cannot(away, f"is of no use ({self._connections.why_not})")
+        if max(sum(self.rows) + rows, self._newest_key - self._settled_key) > self._max_rows:
+            raise _cannot(away, "is full")
+        try:
+            self._keys.write_down()
+            if not self.waiting:
+                self._begin_to_wait()
+            before = self._store.counts()
+            result = add()
+        except Unavailable as trouble:
+            raise _cannot(away, f"can't take it ({trouble.message.rpartition(': ')[2]})") from trouble
+        self._count_added(before)
+        return result
+
+    def _begin_to_wait(self) -> None:
+        since = self._clock.now()
+
+        def write(link: sa.Connection) -> None:
+            link.exec_driver_sql("DELETE FROM waiting_since")
+            link.exec_driver_sql("INSERT INTO waiting_since VALUES (?)", (to_iso(since),))
+
+        self._connections.transact(write)
+        self._since = since
+
+    def _count_added(self, before: Counts) -> None:
+        after, added = self._store.counts(), self._added
+        self._added = Counts(
+            added.signals + after.signals - before.signals, added.performance + after.performance - before.performance
+        )
+        with self._reading() as link:
+            # None wait: all that there were are settled.
+            self._newest_key = link.exec_driver_sql(NEWEST_KEY).scalar_one() or self._newest_key
+
+    # --- taking away
+
+    def upto(self) -> Upto:
+        """The newest rows now. What keys they have wait as well, or are settled."""
+        with self._reading() as link:
+            numbers = [link.scalar(sa.select(sa.func.max(table.c.id))) or 0 for table in (signals, performance)]
+        return Upto(*numbers)
+
+    def oldest_keys(self, limit: int) -> list[WaitingKey]:
+        """See `waiting.oldest_keys`."""
+        with self._reading() as link:
+            return waiting.oldest_keys(link, limit)
+
+    def oldest_signals(self, limit: int, upto: int) -> list[WaitingSignal]:
+        """See `waiting.oldest_signals`."""
+        with self._reading() as link:
+            return waiting.oldest_signals(link, limit, upto)
+
+    def oldest_trades(self, limit: int, upto: int) -> list[WaitingTrade]:
+        """See `waiting.oldest_trades`."""
+        with self._reading() as link:
+            return waiting.oldest_trades(link, limit, upto)
+
+    def named(self, table: sa.Table, ids: Sequence[str]) -> list[Waiting]:
+        """See `waiting.named`."""
+        with self._reading() as link:
+            return waiting.named(link, table, ids)
+
+    def done(self, moved: Moved) -> None:
+        """The database has these, so they wait no longer; their keys are still known here. Refused is a conflict."""
+        at = to_iso(self._clock.now())
+        gone = self._connections.transact(lambda link: waiting.take_away(link, moved, at))
+        was = self._removed
+        self._removed = Counts(was.signals + gone.signals, was.performance + gone.performance)
+        self._settled_key = max(self._settled_key, moved.last_key)
 
 
-def _submission(row: Any) -> Submission:
-    """What was stored, to be stored again: under the id that was acknowledged, with the time that it got."""
-    fields = orjson.loads(row.document)
-    signal = NewSignal(
-        symbol=fields["symbol"],
-        signal_type=fields["signal_type"],
-        confidence=fields["confidence"],
-        price=fields["price"],
-        timestamp=parse_time(fields["timestamp"]),
-        signal_id=fields["signal_id"],
-        **{name: fields.get(name) for name in OPTIONAL},
-    )
-    return Submission(signal, None if row.key is None else Key(KeyName(ROUTE, row.key), row.body_hash))
+def _cannot(away: Unavailable, why: str) -> Unavailable:
+    return Unavailable(f"{away.message}, and the local spool {why}; nothing was stored", retry_after_s=FULL_RETRY_S)

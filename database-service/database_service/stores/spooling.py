@@ -1,14 +1,15 @@
-"""A database with a spool before it: while it is away, signals go on being stored, durably and readably.
+"""A database with a spool before it: while it is away, hangs or is too slow, signals and trades go on being stored.
 
 Once something waits in the spool everything new goes behind it, so each process's signals reach the database in the
-order in which they were acknowledged.
+order in which they were acknowledged. A write that the database may have committed although it gave no answer goes
+into the spool as well: its ids and keys show while draining that it is there already.
 """
 
-import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain, groupby
 from typing import Any
 
 import orjson
@@ -16,57 +17,123 @@ import orjson
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import Verdict
-from database_service.performance import TradeFilter, TradeLine, TradeSubmission
+from database_service.performance import TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.signals import Cursor, Page, SignalFilter, Submission
 from database_service.storage import Counts, Source
-from database_service.stores.spool import Spool, Spooled
+from database_service.stores.spool import Spool
 from database_service.stores.sql import SqlStore
 from database_service.user_settings import SavedSettings
-from shared.clock import Clock
-from shared.errors import FleetError, Unavailable
+from shared.errors import Unavailable
 
-PORTION = 1000  # signals drained in one transaction
-EVERY_S = 0.5
+NamedTrade = tuple[str, TradeLine]
 
 
 class SpoolingStore:
-    """See `storage.Store`. Trades, batches and settings need the database itself; signals don't."""
+    """See `storage.Store`. Settings need the database itself: without it nobody knows which version is the newest."""
 
     durable = True
 
-    def __init__(self, database: SqlStore, spool: Spool, clock: Clock):
-        self._database, self._spool, self._clock = database, spool, clock
+    def __init__(self, database: SqlStore, spool: Spool):
+        self._database, self._spool = database, spool
 
     @property
     def source(self) -> Source:
         """See `Store.source`."""
-        return "database+spool" if self._spool.length else "database"
+        return "database+spool" if self._spool.waiting or self._database.known_away else "database"
+
+    @property
+    def _in_front(self) -> SqlStore:
+        """The database, if nothing waits. Raises Unavailable."""
+        if self._spool.waiting:
+            raise Unavailable("the database is away, or what it missed is still being moved there")
+        return self._database
+
+    # --- writing
 
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """See `SignalStore.append`."""
-        if self._spool.length:
-            return self._spool.append(submissions, now, Unavailable("the database is away"))
         try:
-            verdicts = self._database.append(submissions, now)
+            verdicts = self._in_front.append(submissions, now)
         except Unavailable as away:
             return self._spool.append(submissions, now, away)
-        self._spool.remember(submissions, verdicts)
+        self._note_keys(submissions, verdicts)
         return verdicts
+
+    def append_batch(self, batch: Batch, now: datetime) -> str:
+        """See `Store.append_batch`."""
+        try:
+            answer = self._in_front.append_batch(batch, now)
+        except Unavailable as away:
+            return self._spool.append_batch(batch, now, away)
+        self._spool.note_key(batch.key, answer)
+        return answer
+
+    def track(self, submissions: Sequence[TradeSubmission], now: datetime) -> list[Verdict]:
+        """See `TradeStore.track`."""
+        try:
+            verdicts = self._in_front.track(submissions, now)
+        except Unavailable as away:
+            return self._spool.track(submissions, now, away)
+        self._note_keys(submissions, verdicts)
+        return verdicts
+
+    def save_settings(self, user: str, read: int, document: str, now: datetime) -> SavedSettings:
+        """See `SettingsStore.save_settings`."""
+        return self._database.save_settings(user, read, document, now)
+
+    def _note_keys(self, submissions: Sequence[Submission | TradeSubmission], verdicts: Sequence[Verdict]) -> None:
+        for submission, verdict in zip(submissions, verdicts, strict=True):
+            if verdict.error is None:
+                self._spool.note_key(submission.key, verdict.id)
+
+    # --- reading. The spool is asked first: what is moved in between is found twice, never missed
 
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
-        waiting = self._spool.get(signal_id) if self._spool.length else None
+        waiting = self._spool.get(signal_id) if self._spool.waiting else None
         return waiting or self._database.get(signal_id)
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`. While the database is away, only what waits is known."""
-        if not self._spool.length:
-            return self._database.history(wanted, limit, after)
-        found = self._spool.newest(wanted, limit + 1, after)
-        with suppress(Unavailable):
+        if not self._spool.waiting and not self._database.known_away:
+            with suppress(Unavailable):
+                return self._database.history(wanted, limit, after)
+        found = self._spool.newest(wanted, limit + 1, after) if self._spool.waiting else []
+        try:
             found += _without(found, self._database.newest(wanted, limit + 1, after))
-            found.sort(key=lambda one: one[0], reverse=True)
-        return Page([document for _, document in found[:limit]], found[limit - 1][0] if len(found) > limit else None)
+            complete = True
+        except Unavailable:
+            if not self._spool.prepared:
+                raise
+            complete = False
+        found.sort(key=lambda one: one[0], reverse=True)
+        following = found[limit - 1][0] if len(found) > limit else None
+        return Page([document for _, document in found[:limit]], following, complete)
+
+    def trades(self, wanted: TradeFilter) -> Trades:
+        """See `TradeStore.trades`. While the database is away, only what waits is known."""
+        waiting = _begun(self._spool.named_trades(wanted)) if self._spool.waiting else ()
+        try:
+            stored = _begun(self._database.named_trades(wanted))
+        except Unavailable:
+            if not self._spool.prepared:
+                raise
+            return Trades((line for _, line in waiting), complete=False)
+        return Trades(_merged(stored, waiting))
+
+    def settings(self, user: str) -> SavedSettings | None:
+        """See `SettingsStore.settings`."""
+        return self._database.settings(user)
+
+    def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
+        """See `audit.Chained`: the database's own chain; what waits is not in it yet."""
+        return self._database.verify(start, limit)
+
+    def conflicts(self) -> list[dict[str, Any]]:
+        """What the database could not take as it was acknowledged, newest first."""
+        return [_conflict(row) for row in self._spool.conflicts()]
+
+    # --- life
 
     def probe(self) -> None:
         """See `Store.probe`: the database itself."""
@@ -74,92 +141,37 @@ class SpoolingStore:
 
     def counts(self) -> Counts:
         """See `Store.counts`."""
-        counts = self._database.counts()
-        return Counts(counts.signals + self._spool.length, counts.performance)
+        stored, waiting = self._database.counts(), self._spool.rows
+        return Counts(stored.signals + waiting.signals, stored.performance + waiting.performance)
 
-    def close(self) -> None:
-        """See `Store.close`."""
-        self._spool.close()
-        self._database.close()
-
-    # --- what needs the database itself
-
-    def append_batch(self, batch: Batch, now: datetime) -> str:
-        """See `Store.append_batch`."""
-        self._require_empty()
-        return self._database.append_batch(batch, now)
-
-    def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
-        """See `audit.Chained`."""
-        return self._database.verify(start, limit)
-
-    def track(self, submissions: Sequence[TradeSubmission], now: datetime) -> list[Verdict]:
-        """See `TradeStore.track`."""
-        return self._database.track(submissions, now)
-
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
-        """See `TradeStore.trades`."""
-        return self._database.trades(wanted)
-
-    def settings(self, user: str) -> SavedSettings | None:
-        """See `SettingsStore.settings`."""
-        return self._database.settings(user)
-
-    def save_settings(self, user: str, read: int, document: str, now: datetime) -> SavedSettings:
-        """See `SettingsStore.save_settings`."""
-        return self._database.save_settings(user, read, document, now)
-
-    def _require_empty(self) -> None:
-        # A batch may repeat what waits; judged without it, that would be stored twice.
-        if self._spool.length:
-            raise Unavailable("the database is away, or what it missed is still being moved there; nothing was stored")
-
-    # --- draining
-
-    def drain(self) -> bool:
-        """Move the oldest signals that wait to the database; True if more may be there. Raises Unavailable."""
-        if not self._spool.length:
-            self._spool.keep_keys()
-            return False
-        rows = self._spool.oldest(PORTION)
-        verdicts = self._submit(rows)
-        refused = [(row, why) for row, verdict in zip(rows, verdicts, strict=True) if (why := _conflict(row, verdict))]
-        self._spool.done(rows, refused)
-        return True
-
-    def _submit(self, rows: Sequence[Spooled]) -> list[Verdict]:
-        try:
-            return self._database.append([row.submission for row in rows], self._clock.now())
-        except Unavailable:
-            raise
-        except FleetError as error:
-            if len(rows) == 1:
-                return [Verdict("refused", error=error)]
-        return [verdict for row in rows for verdict in self._submit([row])]
-
-    @property
-    def waiting(self) -> int:
-        """How many signals wait in the spool."""
-        return self._spool.length
-
-    def state(self) -> dict[str, str] | None:
+    def state(self) -> dict[str, Any] | None:
         """For health: whether the database is there, and what waits. Raises Unavailable if the spool can't help."""
         try:
             self._database.probe()
-            reason = "the database is back"
+            reason = "the database is back" if self._spool.waiting else ""
         except Unavailable as away:
             if not self._spool.prepared:
                 raise
             reason = away.message
-            return {"status": "degraded", "detail": f"{reason}; {self._describe()}"}
-        return {"status": "degraded", "detail": f"{reason}; {self._describe()}"} if self._spool.length else None
+        if not self._spool.prepared:
+            return {"status": "degraded", "detail": f"no local spool would help in an outage: {self._spool.why_not}"}
+        return self._describe(reason) if reason else None
 
-    def _describe(self) -> str:
-        return f"{self._spool.length} signals wait in the local spool, the oldest for {self._spool.age_s():.0f} s"
+    def close(self) -> None:
+        """See `Store.close`."""
+        with suppress(Unavailable):  # its disk is full: the keys of the last half second are not written down
+            self._spool.close()
+        self._database.close()
 
-    def conflicts(self) -> list[dict[str, Any]]:
-        """The signals that the database could not take as they were acknowledged, newest first."""
-        return [{**row, "document": orjson.Fragment(row["document"])} for row in self._spool.conflicts()]
+    def _describe(self, reason: str) -> dict[str, Any]:
+        rows, age_s = self._spool.rows, self._spool.age_s()
+        what = f"{rows.signals} signals and {rows.performance} trades wait in the local spool"
+        return {
+            "status": "degraded",
+            "detail": f"{reason}; {what}, which was last empty {age_s:.0f} s ago",
+            "spool_rows": sum(rows),
+            "spool_age_s": round(age_s, 1),
+        }
 
 
 def _without(waiting: list[tuple[Cursor, str]], stored: list[tuple[Cursor, str]]) -> list[tuple[Cursor, str]]:
@@ -168,46 +180,23 @@ def _without(waiting: list[tuple[Cursor, str]], stored: list[tuple[Cursor, str]]
     return [one for one in stored if one[1] not in known]
 
 
-def _conflict(row: Spooled, verdict: Verdict) -> str | None:
-    """Why the database did not take a signal as it was acknowledged; None if it did, or had it already."""
-    if verdict.error is not None:
-        return verdict.error.message
-    if verdict.id != row.submission.signal.signal_id:
-        return f"another process answered the same Idempotency-Key with {verdict.id}"
-    return None
+def _begun(trades: Iterator[NamedTrade]) -> Iterable[NamedTrade]:
+    """The same, its first row read: from here on it is one snapshot. Raises Unavailable."""
+    return chain([first], trades) if (first := next(trades, None)) is not None else ()
 
 
-class Drainer:
-    """A thread that moves what waits as soon as it can. `read` and `write` run calls that would hold up others."""
+def _merged(stored: Iterable[NamedTrade], waiting: Iterable[NamedTrade]) -> Iterator[TradeLine]:
+    """Both in the order of closing, once each."""
+    both = heapq.merge(stored, waiting, key=_closed_at)
+    for _, at_once in groupby(both, key=_closed_at):
+        yield from dict(at_once).values()
 
-    def __init__(
-        self,
-        store: SpoolingStore,
-        read: Callable[[Callable[[], None]], None],
-        write: Callable[[Callable[[], bool]], bool],
-        log: "logging.Logger | logging.LoggerAdapter[Any]",
-    ):
-        self._store, self._read, self._write, self._log = store, read, write, log
-        self._stopped = threading.Event()
 
-    def start(self) -> None:
-        """From now on."""
-        threading.Thread(target=self._watch, name="spool-drainer", daemon=True).start()
+def _closed_at(trade: NamedTrade) -> datetime:
+    return trade[1].closed_at
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopped.set()
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(EVERY_S):
-            with suppress(Unavailable):
-                self._move()
-
-    def _move(self) -> None:
-        waited = self._store.waiting
-        if waited:
-            self._read(self._store.probe)  # else the writer would wait for connections that nobody accepts
-        while self._write(self._store.drain) and not self._stopped.is_set():
-            pass
-        if waited and not self._store.waiting:
-            self._log.info("what waited in the local spool is in the database")
+def _conflict(row: dict[str, str]) -> dict[str, Any]:
+    document = orjson.loads(row["document"])
+    name = "performance_id" if "performance_id" in document else "signal_id"
+    return {name: row["id"], "reason": row["reason"], "found_at": row["found_at"], "document": document}

@@ -3,39 +3,47 @@
 Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from database_service.admission import Admission, names_asked, neighbours
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
-from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, Key, KeyName, Verdict, answer_again, replay
-from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
+from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
+from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
-from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
-from database_service.stores.chain import chained, verify_stretch
-from database_service.stores.connections import Connections, LostRace
+from database_service.stores.chain import verify_stretch
+from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
 from database_service.stores.expiry import expire
+from database_service.stores.history import newest
 from database_service.stores.schema import (
     HEAD,
-    Moment,
-    Number,
     idempotency_keys,
     performance,
+    signal_names,
     signals,
     user_settings,
 )  # fmt: skip
+from database_service.stores.statements import PlainStatements, Statements, chunks, documents
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
+from shared.errors import Unavailable
 
-CHUNK = 500  # values in one IN list
+# Two look-ups, for TimescaleDB's sake as in `documents`. Built once: building them costs twice what running them does.
+PLACE_OF = sa.select(signal_names.c.id, signal_names.c.timestamp).where(
+    signal_names.c.signal_id == sa.bindparam("name")
+)
+DOCUMENT_AT = sa.select(signals.c.document).where(
+    signals.c.id == sa.bindparam("number"), signals.c.timestamp == sa.bindparam("moment")
+)
+Append = Callable[[Sequence[Submission], datetime], list[Verdict]]
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
-V = TypeVar("V")
 
 
 class SqlStore:
@@ -44,13 +52,20 @@ class SqlStore:
     durable = True
     source: Literal["database"] = "database"
 
-    def __init__(self, connections: Connections, clock: Clock):
+    def __init__(self, connections: Connections, clock: Clock, statements: Statements | None = None):
         self._connections, self._clock = connections, clock
+        self._statements = statements or PlainStatements()
         self._reading, self._transact = connections.reading, connections.transact
         self._counts, self._counted_at = Counts(0, 0), float("-inf")
         self._purged_at: datetime | None = None
+        self.append_with: Append = self.append_here  # a service may put a writer process (`Apart.append`) here
 
     # --- life
+
+    @property
+    def known_away(self) -> bool:
+        """True if the last call found no database."""
+        return self._connections.known_away
 
     @property
     def prepared(self) -> bool:
@@ -81,62 +96,98 @@ class SqlStore:
         """
         if self._connections.write_failed:
             self._transact(lambda link: link.execute(sa.text("UPDATE alembic_version SET version_num = version_num")))
+        with self._reading(PROBE_S) as link:
+            link.execute(sa.select(1))
+        if self._clock.monotonic() - self._counted_at >= COUNT_EVERY_S:
+            with suppress(Unavailable):  # so many rows that counting takes too long: the number stays as it was
+                self._count()
+
+    def _count(self) -> None:
+        self._counted_at = self._clock.monotonic()
         with self._reading() as link:
-            if self._clock.monotonic() - self._counted_at < COUNT_EVERY_S:
-                link.execute(sa.select(1))
-                return
             counts = [link.scalar(sa.select(sa.func.count()).select_from(table)) for table in (signals, performance)]
-        self._counts, self._counted_at = Counts(counts[0] or 0, counts[1] or 0), self._clock.monotonic()
+        self._counts = Counts(counts[0] or 0, counts[1] or 0)
 
     # --- signals
 
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """See `SignalStore.append`."""
+        return self.append_with(submissions, now)
+
+    def append_here(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
+        """`append` by this process."""
         admission = self._transact(lambda link: self._append(link, submissions, now), alone=True)
         self._counts = Counts(self._counts.signals + len(admission.signals), self._counts.performance)
         return admission.verdicts
 
+    def append_by(self, append: Append, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
+        """`append` as someone else does it (a writer process), counted and remembered as if it was done here."""
+        verdicts = self._connections.noting(lambda: append(submissions, now))
+        stored = sum(verdict.status == "stored" for verdict in verdicts)
+        self._counts = Counts(self._counts.signals + stored, self._counts.performance)
+        return verdicts
+
     def _append(self, link: sa.Connection, submissions: Sequence[Submission], now: datetime) -> Admission:
-        kept = self._kept_answers(link, [s.key for s in submissions if s.key is not None])
-        taken = self._taken_names(link, submissions)
-        admission = Admission(kept, taken).add_all(submissions)
-        if admission.signals:
-            places = chained(link, admission.signals)
-            rows = [
-                {**_columns(signals, signal), "id": place.sequence, "hash": place.hash}
-                for signal, place in zip(admission.signals, places, strict=True)
-            ]
-            link.execute(sa.insert(signals), rows)
-        self._keep(link, admission.answers.items(), now)
+        keys = {s.key.name for s in submissions if s.key is not None}
+        names = names_asked(submissions)
+        known = self._statements.look_up(link, keys, names)
+        taken = known.taken and known.taken | self._neighbours(link, submissions, known.taken)
+        admission = Admission(known.kept, taken).add_all(submissions, names)
+        self._write(link, known.head, admission.signals, list(admission.answers.items()), now)
         return admission
+
+    def _neighbours(
+        self, link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
+    ) -> dict[str, str]:
+        """What stands at the `~n` of places that are taken: hardly ever anything is."""
+        name = signal_names.c.signal_id
+        found: dict[str, str] = {}
+        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
+            first, end = neighbours(place)
+            found |= documents(link, sa.and_(name >= first, name < end))
+        return found
+
+    def _write(
+        self,
+        link: sa.Connection,
+        head: Head | None,
+        new: Sequence[StoredSignal],
+        answers: Sequence[tuple[KeyName, KeptAnswer]],
+        now: datetime,
+    ) -> None:
+        """Write, and now and then forget the keys that are too old to matter."""
+        self._statements.write(link, head, new, answers, now)
+        if answers and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
+            link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
+            self._purged_at = now
 
     def append_batch(self, batch: Batch, now: datetime) -> str:
         """See `Store.append_batch`."""
-        answer, stored = self._transact(lambda link: self._append_batch(link, batch, now), alone=True)
+        answer, stored = self._transact(
+            lambda link: self._append_batch(link, batch, now), alone=True, rows=len(batch.rows)
+        )
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)
         return answer
 
     def _append_batch(self, link: sa.Connection, batch: Batch, now: datetime) -> tuple[str, int]:
-        if batch.key is not None and (kept := self._kept_answers(link, [batch.key])):
-            return answer_again(batch.key, kept[batch.key.name]), 0
+        if batch.key is not None and (known := self._statements.look_up(link, [batch.key.name], ()).kept):
+            return answer_again(batch.key, known[batch.key.name]), 0
         admission = self._append(link, batch.submissions(), now)
         answer = batch.conclude(admission.verdicts)
         if batch.key is not None:
-            self._keep(link, [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
+            self._write(link, None, (), [(batch.key.name, KeptAnswer(batch.key.body_hash, answer))], now)
         return answer, len(admission.signals)
 
-    def _taken_names(self, link: sa.Connection, submissions: Sequence[Submission]) -> dict[str, Content]:
-        columns = (signals.c.signal_id, signals.c.digest, signals.c.timestamp)
-        taken: dict[str, Content] = {}
-        for names in _chunks(names_asked(submissions)):
-            for row in link.execute(sa.select(*columns).where(signals.c.signal_id.in_(names))):
-                taken[row.signal_id] = Content(row.digest, row.timestamp)
-        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
-            first, end = neighbours(place)
-            near = sa.and_(signals.c.signal_id >= first, signals.c.signal_id < end)
-            for row in link.execute(sa.select(*columns).where(near)):
-                taken[row.signal_id] = Content(row.digest, row.timestamp)
-        return taken
+    def take_keys(self, answers: Mapping[KeyName, KeptAnswer], now: datetime) -> dict[KeyName, KeptAnswer]:
+        """Keep answers that were given elsewhere. Returns the other answers that the database had under such names."""
+
+        def work(link: sa.Connection) -> dict[KeyName, KeptAnswer]:
+            known = self._statements.look_up(link, answers, ()).kept
+            self._write(link, None, (), [one for one in answers.items() if one[0] not in known], now)
+            return known
+
+        known = self._transact(work, alone=True)
+        return {name: answer for name, answer in known.items() if answer != answers[name]}
 
     def verify(self, start: int, limit: int) -> tuple[Verified, Head]:
         """See `audit.Chained`."""
@@ -146,31 +197,20 @@ class SqlStore:
     def get(self, signal_id: str) -> str | None:
         """See `SignalStore.get`."""
         with self._reading() as link:
-            return link.scalar(sa.select(signals.c.document).where(signals.c.signal_id == signal_id))
+            place = link.execute(PLACE_OF, {"name": signal_id}).one_or_none()
+            return place and link.scalar(DOCUMENT_AT, {"number": place.id, "moment": place.timestamp})
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
-        rows = self._newest(wanted, limit + 1, after)
-        last = rows[limit - 1] if len(rows) > limit else None
-        return Page([row[2] for row in rows[:limit]], last and Cursor(last.timestamp, last.id))
+        with self._reading() as link:
+            rows = newest(link, wanted, limit + 1, after)
+        return Page(rows.documents(limit), rows.cursor(limit - 1) if len(rows) > limit else None)
 
     def newest(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> list[tuple[Cursor, str]]:
         """Signals with their places, newest first."""
-        return [(Cursor(row.timestamp, row.id), row.document) for row in self._newest(wanted, limit, after)]
-
-    def _newest(self, wanted: SignalFilter, limit: int, after: Cursor | None) -> Sequence[sa.Row[int, datetime, str]]:
-        """One walk along an index, however deep the page lies."""
-        query = (
-            sa.select(signals.c.id, signals.c.timestamp, signals.c.document)
-            .where(*_signal_conditions(wanted))
-            .order_by(signals.c.timestamp.desc(), signals.c.id.desc())
-            .limit(limit)
-        )
-        if after is not None:
-            here = sa.tuple_(signals.c.timestamp, signals.c.id)
-            query = query.where(here < sa.tuple_(sa.literal(after.timestamp, Moment), sa.literal(after.number, Number)))
         with self._reading() as link:
-            return link.execute(query).all()  # at once: row by row takes twice as long
+            rows = newest(link, wanted, limit, after)
+        return [(rows.cursor(index), document) for index, document in enumerate(rows.documents(limit))]
 
     # --- performance
 
@@ -182,7 +222,7 @@ class SqlStore:
         return verdicts
 
     def _track(self, link: sa.Connection, submissions: Sequence[TradeSubmission], now: datetime) -> list[Verdict]:
-        kept = self._kept_answers(link, [s.key for s in submissions if s.key is not None])
+        kept = self._statements.look_up(link, {s.key.name for s in submissions if s.key}, ()).kept
         verdicts, rows, new = [], [], {}
         for trade, key in ((s.trade, s.key) for s in submissions):
             if key is not None and (known := kept.get(key.name)) is not None:
@@ -194,11 +234,30 @@ class SqlStore:
             verdicts.append(Verdict("stored", trade.performance_id))
         if rows:
             link.execute(sa.insert(performance), rows)
-        self._keep(link, new.items(), now)
+        self._write(link, None, (), list(new.items()), now)
         return verdicts
 
-    def trades(self, wanted: TradeFilter) -> Iterator[TradeLine]:
+    def track_again(self, trades: Sequence[StoredTrade]) -> None:
+        """Store trades under the ids that they have already; one that is there stays as it is."""
+
+        def work(link: sa.Connection) -> int:
+            name, there = performance.c.performance_id, set[str]()
+            for names in chunks(trade.performance_id for trade in trades):
+                there.update(link.scalars(sa.select(name).where(name.in_(names))))
+            rows = [_columns(performance, trade) for trade in trades if trade.performance_id not in there]
+            if rows:
+                link.execute(sa.insert(performance), rows)
+            return len(rows)
+
+        new = self._transact(work, alone=True)
+        self._counts = Counts(self._counts.signals, self._counts.performance + new)
+
+    def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`; rows come in portions, so memory stays flat."""
+        return Trades(line for _, line in self.named_trades(wanted))
+
+    def named_trades(self, wanted: TradeFilter) -> Iterator[tuple[str, TradeLine]]:
+        """As `trades`, with their ids."""
         t = performance.c
         conditions = [
             column == value
@@ -207,10 +266,11 @@ class SqlStore:
         ]
         conditions += [t.closed_at >= wanted.start] if wanted.start else []
         conditions += [t.closed_at < wanted.end] if wanted.end else []
-        query = sa.select(t.closed_at, t.strategy, t.pnl).where(*conditions).order_by(t.closed_at, t.id)
+        columns = (t.performance_id, t.closed_at, t.strategy, t.pnl)
+        query = sa.select(*columns).where(*conditions).order_by(t.closed_at, t.id)
         with self._reading() as link:
-            for row in link.execution_options(yield_per=1000).execute(query):
-                yield TradeLine(*row)
+            for row in streamed(link, query):
+                yield row.performance_id, TradeLine(row.closed_at, row.strategy, row.pnl)
 
     # --- retention
 
@@ -244,55 +304,9 @@ class SqlStore:
             raise LostRace
         return SavedSettings(version, document)
 
-    # --- idempotency keys
 
-    def _kept_answers(self, link: sa.Connection, keys: Iterable[Key]) -> dict[KeyName, KeptAnswer]:
-        t, kept = idempotency_keys.c, {}
-        for names in _chunks({key.name for key in keys}):
-            known = sa.select(t.route, t.key, t.body_hash, t.answer).where(sa.tuple_(t.route, t.key).in_(names))
-            for row in link.execute(known):
-                kept[KeyName(row.route, row.key)] = KeptAnswer(row.body_hash, row.answer)
-        return kept
-
-    def _keep(self, link: sa.Connection, answers: Iterable[tuple[KeyName, KeptAnswer]], now: datetime) -> None:
-        """Store the new keys, and now and then forget those that are too old to matter."""
-        rows = [
-            {"route": n.route, "key": n.text, "body_hash": a.body_hash, "answer": a.answer, "created_at": now}
-            for n, a in answers
-        ]
-        if rows:
-            link.execute(sa.insert(idempotency_keys), rows)
-        if rows and (self._purged_at is None or now - self._purged_at > PURGE_EVERY):
-            link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
-            self._purged_at = now
-
-
-def _chunks(values: Iterable[V]) -> Iterator[list[V]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk
-
-
-def _columns(table: sa.Table, row: StoredSignal | StoredTrade) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.c if column.name not in {"id", "hash"}}
-
-
-def _signal_conditions(wanted: SignalFilter) -> list[sa.ColumnElement[bool]]:
-    s = signals.c
-    equal = (
-        (s.symbol, wanted.symbol),
-        (s.signal_type, wanted.signal_type),
-        (s.strategy, wanted.strategy),
-        (s.bot_id, wanted.bot_id),
-    )
-    conditions = [column == value for column, value in equal if value is not None]
-    if wanted.start is not None:
-        conditions.append(s.timestamp >= wanted.start)
-    if wanted.end is not None:
-        conditions.append(s.timestamp < wanted.end)
-    if wanted.min_confidence is not None:
-        conditions.append(s.confidence >= wanted.min_confidence)
-    return conditions
+def _columns(table: sa.Table, row: StoredTrade) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in table.c if column.name != "id"}
 
 
 def _settings_of(link: sa.Connection, user: str) -> SavedSettings | None:

@@ -13,8 +13,10 @@ from sqlalchemy import event, exc
 
 from database_service.stores.connections import Connections, Kind
 from database_service.stores.sql import SqlStore
+from database_service.stores.sqlite_statements import SqliteStatements
 from shared.clock import Clock
 
+PREFIX = "sqlite:///"
 BUSY_S = 3.0  # how long to wait for another program that holds the file
 FULL = 2  # PRAGMA synchronous
 REASONS = {
@@ -33,7 +35,7 @@ ROW_FAULTS = ("SQLITE_CONSTRAINT", "SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_R
 
 def sqlite_url(path: Path) -> str:
     """The file as SQLAlchemy names it."""
-    return f"sqlite:///{path}"
+    return f"{PREFIX}{path}"
 
 
 def sqlite_engine(url: str) -> sa.Engine:
@@ -49,7 +51,7 @@ def sqlite_engine(url: str) -> sa.Engine:
 
 def sqlite_store(path: Path, clock: Clock) -> SqlStore:
     """The store in this file. Opens nothing yet."""
-    return SqlStore(Connections(sqlite_engine(sqlite_url(path)), clock, explain), clock)
+    return SqlStore(Connections(sqlite_engine(sqlite_url(path)), clock, explain), clock, SqliteStatements())
 
 
 def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:
@@ -73,7 +75,8 @@ def _make_folder(_dialect: Any, _record: Any, arguments: tuple[str], _options: A
 
 
 def _furnish(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+    # secure_delete: Debian's SQLite overwrites what is deleted, so a disk that is all but full could free nothing.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=OFF"):
         connection.execute(f"PRAGMA {pragma}")
     journal, sync = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
     if (journal, sync) != ("wal", FULL):

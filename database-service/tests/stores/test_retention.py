@@ -58,6 +58,16 @@ def test_old_signals_leave_and_the_chain_still_holds(
     assert store.verify(1, 100)[0].broken_at is None
 
 
+def test_the_name_of_a_signal_that_left_is_free_again(store: Any, signal: Make) -> None:
+    now = signal().signal.timestamp
+    store.append([signal(signal_id="old", timestamp=now - 40 * DAY), signal(signal_id="new")], now)
+    assert list(sweep(store, RULE, now)) == [1]
+    assert store.get("old") is None
+    assert [v.status for v in store.append([signal(signal_id="old"), signal(signal_id="new")], now)] == [
+        "stored", "duplicate",
+    ]  # fmt: skip
+
+
 def test_old_trades_leave_by_their_closing_time(store: Any, trade: Make) -> None:
     now = trade().trade.closed_at
     store.track([trade(closed_at=now - age * DAY, pnl=str(age)) for age in (40, 30, 1)], now)

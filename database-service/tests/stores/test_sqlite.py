@@ -129,7 +129,7 @@ def test_health_stays_bad_after_a_failed_write_until_writing_works(
 
 def test_an_exchanged_file_is_noticed(store: SqlStore, engine: sa.Engine) -> None:
     with engine.begin() as link:
-        link.exec_driver_sql("DROP TABLE signals")
+        link.exec_driver_sql("DROP TABLE signal_names")
     with pytest.raises(Unavailable):
         store.get("x")
     assert not store.prepared

@@ -8,16 +8,19 @@ import os
 from typing import Any
 
 import gevent
+from flask import Response
 from pydantic import Field
 
 from shared.config import Settings
 from shared.errors import Unavailable
+from shared.later import Later
 from shared.service import create_service, run
-from shared.web import server
-from shared.web.models import Body, Headers
+from shared.web import connections, ride, server
+from shared.web.models import Body, Headers, Query
 
 server.STOP_S = float(os.environ.get("SCRATCH_STOP_S", server.STOP_S))
-server.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", server.REQUEST_S))
+ride.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", ride.REQUEST_S))
+connections.STALL_S = float(os.environ.get("SCRATCH_STALL_S", connections.STALL_S))
 service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
 
 
@@ -30,6 +33,7 @@ class Echo(Body):
 
     x: float
     sleep_s: float = 0
+    padding: float = 0
 
 
 @service.route("POST", "/echo", summary="Say it again, after a while", body=Echo)
@@ -56,6 +60,40 @@ def hot(body: Echo, headers: Name) -> dict[str, Any]:
     gevent.sleep(body.sleep_s)
     calls["waiting"] -= 1
     return {"x": body.x, "name": headers.name}
+
+
+@service.route("POST", "/later", summary="Say it again, later", body=Echo, hot=True)
+def later(body: Echo) -> Later[dict[str, Any]]:
+    answer: Later[float] = Later()
+    gevent.spawn_later(body.sleep_s, answer.resolve, Unavailable("away") if body.x == 14 else body.x)
+    return answer.map(lambda x: {"x": 1 / (x - 13), "padding": "x" * int(body.padding)})
+
+
+class Asked(Query):
+    """What /things reads."""
+
+    size: int = Field(1, le=5)
+    name: str | None = None
+
+
+@service.route("GET", "/things/all", summary="All things", limit=40, query=Asked, hot=True)
+def all_things(query: Asked) -> dict[str, Any]:
+    return {"size": query.size, "name": query.name}
+
+
+@service.route("GET", "/things/<thing>", summary="One thing", query=Asked, hot=True)
+def one_thing(thing: str, query: Asked) -> dict[str, Any]:
+    return {"thing": thing, "size": query.size, "name": query.name}
+
+
+@service.route("GET", "/things/cold", summary="A path of its own")
+def cold_thing() -> dict[str, Any]:
+    return {"cold": True}
+
+
+@service.route("GET", "/large", summary="20 MB, in pieces")
+def large() -> Response:
+    return Response(b"x" * 1_000_000 for _ in range(20))
 
 
 @service.route("GET", "/bug", summary="Fail")

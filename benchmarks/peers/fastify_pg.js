@@ -1,4 +1,4 @@
-// Fastify with pg, a commit per request. node server.js PORT URL
+// Fastify with pg, a commit per request. node fastify_pg.js PORT URL
 const fastify = require('fastify')()
 const { Pool } = require('pg')
 const { randomUUID } = require('crypto')
