@@ -88,6 +88,17 @@ class Journal:
         """The document with the number of the topic's last update, the epoch and the venue."""
         return {**document, "venue": self.venue, "seq": self.seq(topic), "epoch": self.epoch}
 
+    def is_heard(self, topic: Topic) -> bool:
+        """Whether somebody listens, or may come back for what he missed. Else documents needn't be made."""
+        line = self._lines.get(topic)
+        return line is not None and (line.listeners > 0 or self._clock.monotonic() <= line.linger_until)
+
+    def pass_over(self, topic: Topic, count: int = 1) -> None:
+        """Number updates that nobody hears."""
+        if line := self._lines.get(topic):
+            line.seq += count
+            line.kept.clear()
+
     def publish(self, topic: Topic, event: str, document: Document, weight: int = 1) -> None:
         """Number the update and give it to all who want the topic."""
         line = self._lines.get(topic)
