@@ -28,6 +28,7 @@ from shared.offload import native_socket_pair
 
 FOLDER = Path(__file__).parents[2]
 LARGE = 16  # signals; fewer are written sooner than another process is woken
+START_S = 30.0
 REPLY_S = 4.0  # with what follows below group_commit.WAIT_S; the database's own bounds are tighter
 LOOK_S = 0.2  # between two looks whether a writer is wanted
 AGAIN_S = 10.0  # before a writer is started in the place of one that failed
@@ -38,7 +39,7 @@ class WriterProcess:
 
     def __init__(self, url: str) -> None:
         self._link, theirs = native_socket_pair()
-        self._link.settimeout(REPLY_S)
+        self._link.settimeout(START_S)
         command = [sys.executable, "-m", "database_service.writer", str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # fixed words
@@ -50,7 +51,9 @@ class WriterProcess:
     def await_ready(self) -> bool:
         """Wait until it takes requests, natively; False if it doesn't."""
         with contextlib.suppress(OSError):
-            return wire.receive(self._link) == b"ready"
+            ready = wire.receive(self._link) == b"ready"
+            self._link.settimeout(REPLY_S)
+            return ready
         return False
 
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
@@ -113,7 +116,7 @@ class Apart:
             except OSError as error:
                 self._log.warning("the writer process failed (%s): written here instead", type(error).__name__)
                 writer.kill()
-                self._writer, self._failed = None, writer
+                self._writer, self._failed, self._wanted = None, writer, False
         # If it had stored them before it failed, they are found by their keys and names: nothing is stored twice.
         return self._store.append_here(submissions, now)
 
@@ -131,7 +134,7 @@ class Apart:
         while not self._stopped.wait(LOOK_S):
             if self._failed is not None:
                 self._failed.end()
-                self._failed, self._wanted = None, False
+                self._failed = None
                 self._stopped.wait(AGAIN_S)
             elif self._wanted and self._writer is None:
                 self._start_writer()
@@ -143,5 +146,5 @@ class Apart:
             self._writer = writer
             self._log.info("a writer process appends large groups (started in %.1f s)", time.monotonic() - begun)
         else:
-            self._failed = writer
+            self._failed, self._wanted = writer, False
             self._log.warning("a writer process could not be started; this process goes on writing")

@@ -61,6 +61,12 @@ class Connections:
         self._down_until, self._down_reason = float("-inf"), ""
         self.why_not: str | None = "the database is not prepared yet"
         self.write_failed = False
+        self._errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is SQLite."""
+        return self._engine.dialect.name == "sqlite"
 
     def schema_version(self) -> str | None:
         """The migration that the database is at; None for an empty database. Raises Unavailable."""
@@ -86,6 +92,33 @@ class Connections:
         with self._leash.hold(within_s) as hold, self.translating(), self._engine.connect() as link:
             hold.on(link)
             yield link
+
+    def fetch(self, text: str, values: tuple[Any, ...], within_s: float = READ_S) -> list[Any]:
+        """The rows of one statement, past SQLAlchemy's own connection, which takes longer than a page's query.
+
+        No transaction is begun for it: it sees what is committed when it runs.
+        """
+        self._require()
+        with self._leash.hold(within_s) as hold, self.translating():
+            try:
+                link = self._engine.raw_connection()
+                try:
+                    hold.on_pooled(link)
+                    return self._fetched(link, text, values)
+                finally:
+                    link.close()
+            except self._errors as error:  # as SQLAlchemy would hand it on
+                raise exc.DBAPIError(text, None, error) from error
+
+    def _fetched(self, link: sa.PoolProxiedConnection, text: str, values: tuple[Any, ...]) -> list[Any]:
+        cursor = link.cursor()
+        try:
+            cursor.execute(text, values)
+            return list(cursor.fetchall())
+        except self._errors as error:
+            if self._engine.dialect.is_disconnect(error, link, None):  # type: ignore[arg-type]  # it calls itself so
+                link.invalidate(error)
+            raise
 
     def transact(self, work: Callable[[sa.Connection], T], alone: bool = False, rows: int = 0) -> T:
         """`work` in one transaction, again if another writer took a name between our look and our insert.

@@ -20,8 +20,10 @@ from database_service.stores.waiting import Moved, Refused, WaitingSignal, Waiti
 from shared.clock import Clock
 from shared.errors import FleetError, Unavailable
 
-PORTION = 1000  # rows or keys drained in one transaction: some 0.1 s in which no other process writes
+PORTION = 2000  # rows or keys drained in one transaction: some 0.1 s in which no other process writes
+LAST = 1000  # rows that may be moved while the writers wait
 LEAST = 50  # of them, where the database is too slow for more
+QUICK_S = 0.5  # a step that is no longer may hold up the writers once
 EVERY_S = 0.5
 Row = TypeVar("Row", WaitingSignal, WaitingTrade)
 
@@ -32,6 +34,7 @@ class Drain:
     def __init__(self, database: SqlStore, spool: Spool, clock: Clock):
         self._database, self._spool, self._clock = database, spool, clock
         self._portion = PORTION
+        self._quick = False
 
     @property
     def waiting(self) -> bool:
@@ -40,17 +43,19 @@ class Drain:
 
     @property
     def nearly_done(self) -> bool:
-        """True if one step may move all: where nobody adds during it, nothing waits any more."""
-        return sum(self._spool.rows) <= self._portion
+        """True if one step, and a quick one, may move all: where nobody adds during it, nothing waits any more."""
+        return self._quick and sum(self._spool.rows) <= min(LAST, self._portion)
 
     def step(self) -> None:
         """Move the oldest portion. Raises Unavailable: what was not moved goes on waiting."""
+        begun, self._quick = self._clock.monotonic(), False
         try:
             self._move()
         except Unavailable:
             self._portion = max(LEAST, self._portion // 2)
             raise
         self._portion = min(PORTION, self._portion * 2)
+        self._quick = self._clock.monotonic() - begun < QUICK_S
 
     def _move(self) -> None:
         upto = self._spool.upto()

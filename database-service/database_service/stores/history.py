@@ -8,10 +8,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import sqlalchemy as sa
-
 from database_service.cursors import EPOCH, MICROSECOND
 from database_service.signals import Cursor, SignalFilter
+from database_service.stores.connections import Connections
 
 CONDITIONS = {
     "symbol": "symbol = {0}",
@@ -45,16 +44,16 @@ class Rows:
         return Cursor(EPOCH + moment * MICROSECOND if self._embedded else moment, number)
 
 
-def newest(link: sa.Connection, wanted: SignalFilter, limit: int, after: Cursor | None) -> Rows:
-    """At most `limit` signals that `wanted` admits, after the cursor if there is one."""
-    embedded = link.dialect.name == "sqlite"
+def newest(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Rows:
+    """At most `limit` signals that `wanted` admits, after the cursor if there is one. Raises Unavailable."""
+    embedded = connections.embedded
     given = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) is not None}
     values = [_bound(value, embedded) for value in given.values()]
     if after is not None:
         moment = _bound(after.timestamp, embedded)
         values += [moment, after.number, moment]
     text = _text(tuple(given), after is not None, "?" if embedded else "%s")
-    return Rows(link.exec_driver_sql(text, (*values, limit)).all(), embedded)  # type: ignore[arg-type]  # rows are tuples
+    return Rows(connections.fetch(text, (*values, limit)), embedded)
 
 
 def _bound(value: Any, embedded: bool) -> Any:

@@ -36,8 +36,12 @@ class Hold:
 
     def on(self, link: sa.Connection) -> None:
         """The connection that is used from now on."""
-        self.socket = link.connection.info.get(SOCKET)
-        link.connection.info[HOLD] = self
+        self.on_pooled(link.connection)
+
+    def on_pooled(self, link: sa.PoolProxiedConnection) -> None:
+        """The same, for one that comes straight from the pool."""
+        self.socket = link.info.get(SOCKET)
+        link.info[HOLD] = self
 
     def renew(self) -> None:
         """Something came: the time begins anew."""

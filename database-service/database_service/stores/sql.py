@@ -202,14 +202,12 @@ class SqlStore:
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`."""
-        with self._reading() as link:
-            rows = newest(link, wanted, limit + 1, after)
+        rows = newest(self._connections, wanted, limit + 1, after)
         return Page(rows.documents(limit), rows.cursor(limit - 1) if len(rows) > limit else None)
 
     def newest(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> list[tuple[Cursor, str]]:
         """Signals with their places, newest first."""
-        with self._reading() as link:
-            rows = newest(link, wanted, limit, after)
+        rows = newest(self._connections, wanted, limit, after)
         return [(rows.cursor(index), document) for index, document in enumerate(rows.documents(limit))]
 
     # --- performance

@@ -15,7 +15,7 @@ from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
 from database_service.signals import SignalFilter
 from database_service.stores.connections import Connections
-from database_service.stores.drain import Drain
+from database_service.stores.drain import QUICK_S, Drain
 from database_service.stores.spool import Spool
 from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
@@ -388,6 +388,27 @@ def test_what_was_added_while_the_rest_is_moved_stays_behind_it(
     assert (place.numbered(), place.store.source) == (["a", "b"], "database+spool")
     place.back()
     assert place.numbered() == ["a", "b", "c"]
+
+
+def test_only_after_a_quick_step_the_last_one_may_hold_up_the_writers(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.away()
+    place.store.append(named(signal, "a"), NOON)
+    place.away(False)
+    assert not place.drain.nearly_done
+    append = place.main.append
+
+    def slow(*given: Any) -> Any:
+        place.clock.advance(QUICK_S)
+        return append(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.main, "append", slow)
+        place.drain.step()
+    assert not place.drain.nearly_done
+    place.drain.step()
+    assert place.drain.nearly_done
 
 
 def test_several_processes_drain_into_one_database_side_by_side(
