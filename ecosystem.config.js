@@ -11,10 +11,31 @@ const python = process.env.FLEET_PYTHON || path.join(root, '.venv', 'bin', 'pyth
 const portOffset = Number(process.env.FLEET_PORT_OFFSET || 0) // a second fleet on the same machine, and the tests
 const varDir = path.resolve(root, setting('VAR_DIR') || 'var')
 const logs = path.join(varDir, 'logs')
+const firstInstancePort = 5100 // as in shared/fleet.py
 
 if (!fs.existsSync(python)) {
   console.error(`The fleet is not installed yet (${path.relative(root, python)} is missing): run \`make up\`, or \`make install\` and then PM2.`)
   process.exit(1)
+}
+
+// What PM2 runs: each service, or its instances. Those listen from 5100 on, and nginx holds the service's own port
+// (deploy/nginx): they are its only proxy, so they believe what it says of the client's address.
+function runs () {
+  return services.flatMap((service) => {
+    const count = service.instances || 1
+    if (count === 1) return [{ service, name: service.name, port: service.port, env: {} }]
+    return Array.from({ length: count }, (_, index) => ({
+      service,
+      name: `${service.name}-${index + 1}`,
+      port: firstInstancePort + index,
+      env: {
+        INSTANCES: String(count),
+        INSTANCE: String(index + 1),
+        INSTANCE_GROUP: `${service.name}-${service.port + portOffset}`,
+        TRUSTED_PROXIES: setting('TRUSTED_PROXIES') || '127.0.0.1'
+      }
+    }))
+  })
 }
 
 // PM2 knows apps by name alone: started or restarted from here, another clone's would silently move to this clone's
@@ -26,8 +47,9 @@ function refuseOtherClones () {
   const printed = execFileSync(process.execPath, [pm2, 'jlist'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
   const apps = JSON.parse(printed.trim().split('\n').pop())
   const own = (app) => fs.existsSync(app.pm2_env.pm_cwd) && fs.realpathSync(app.pm2_env.pm_cwd)
-  for (const app of apps.filter((app) => services.some((service) => service.name === app.name))) {
-    if (own(app) === fs.realpathSync(path.join(root, app.name))) continue
+  for (const app of apps) {
+    const ours = runs().find((run) => run.name === app.name)
+    if (!ours || own(app) === fs.realpathSync(path.join(root, ours.service.name))) continue
     console.error(`PM2 runs ${app.name} of another clone, in ${app.pm2_env.pm_cwd}. Type this there, or set a PM2_HOME of its own and FLEET_PORT_OFFSET for this clone.`)
     process.exit(1)
   }
@@ -56,8 +78,8 @@ function passed (service) {
 }
 
 // Services that find each other by a URL follow the offset too, unless the user said where the other one is.
-function environment (service) {
-  const env = { ...passed(service), PORT: String(service.port + portOffset), VAR_DIR: varDir }
+function environment ({ service, port, env: own }) {
+  const env = { ...passed(service), ...own, PORT: String(port + portOffset), VAR_DIR: varDir }
   delete env.SERVICE_NAME // one shell starts several services: name and port are the list's
   const simulator = services.find((other) => other.name === 'market-simulator')
   if (portOffset && !setting('SIMULATOR_URL')) env.SIMULATOR_URL = `http://127.0.0.1:${simulator.port + portOffset}`
@@ -65,21 +87,21 @@ function environment (service) {
 }
 
 module.exports = {
-  apps: services.map((service) => ({
-    name: service.name,
-    cwd: path.join(root, service.name),
+  apps: runs().map((run) => ({
+    name: run.name,
+    cwd: path.join(root, run.service.name),
     script: 'app.py',
     interpreter: python,
-    env: environment(service),
+    env: environment(run),
     filter_env: [''], // takes away every variable that contains '': what stands in env above is all
     wait_ready: true,
     listen_timeout: 30000,
     kill_timeout: 15000, // PM2's 1.6 s would cut a drain short
     exp_backoff_restart_delay: 100, // alone: with max_restarts or min_uptime an app can wait for ever
-    max_memory_restart: `${service.max_memory_mb}M`,
+    max_memory_restart: `${run.service.max_memory_mb}M`,
     merge_logs: true,
-    out_file: path.join(logs, `${service.name}.out.log`), // the services bound these files themselves: shared/log_rotation.py
-    error_file: path.join(logs, `${service.name}.error.log`),
+    out_file: path.join(logs, `${run.name}.out.log`), // the services bound these files themselves: shared/log_rotation.py
+    error_file: path.join(logs, `${run.name}.error.log`),
     vizion: false // no look at git on every start
   }))
 }

@@ -45,6 +45,7 @@ class Service:
 
     def __init__(self, name: str, settings: Settings, import_name: str, clock: Clock, limiter: Limiter):
         self.name, self.settings, self.clock, self.limiter = name, settings, clock, limiter
+        self.log_name = name  # as PM2 names the log files of this process; one of several instances has its own
         self.app = Flask(import_name, static_folder=None)
         self.app.name = name
         self.logger = get_logger(name, level=settings.LOG_LEVEL)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.fleet import ROOT, FleetService, read_fleet
+from shared.fleet import ROOT, Fleet, FleetService, read_fleet
 from tools.render import rendered
 from tools.settings import names_of, settings_of
 
@@ -25,11 +26,30 @@ def compose() -> dict[str, Any]:
     return document
 
 
-def ecosystem(**environment: str) -> dict[str, Any]:
+def app_names(service: FleetService) -> list[str]:
+    """What PM2 calls the service's processes."""
+    numbers = range(1, service.instances + 1)
+    return [service.name] if service.instances == 1 else [f"{service.name}-{number}" for number in numbers]
+
+
+def with_instances(root: Path, count: object) -> Fleet:
+    """A copy, in `root`, of what PM2's file reads, with so many instances of websocket-streaming. Raises ValueError."""
+    document = json.loads((ROOT / "fleet.json").read_text())
+    for entry in document["services"]:
+        (root / entry["name"]).mkdir()
+        shutil.copy(ROOT / entry["name"] / ".env.example", root / entry["name"])
+        if entry["name"] == "websocket-streaming":
+            entry["instances"] = count
+    (root / "fleet.json").write_text(json.dumps(document))
+    shutil.copy(ROOT / "ecosystem.config.js", root)
+    return read_fleet(root / "fleet.json")
+
+
+def ecosystem(root: Path = ROOT, **environment: str) -> dict[str, Any]:
     """The apps of ecosystem.config.js by name, as read in a shell that holds only `environment`."""
     env = {"PATH": os.environ["PATH"], "FLEET_PYTHON": sys.executable, **environment}
     script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js').apps))"
-    done = subprocess.run(["node", "-e", script], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(["node", "-e", script], cwd=root, env=env, capture_output=True, text=True, check=True)
     return {app["name"]: app for app in json.loads(done.stdout)}
 
 
@@ -128,14 +148,45 @@ def test_the_image_is_unprivileged_and_knows_its_health(service: FleetService) -
 
 def test_pm2_runs_the_list() -> None:
     apps = ecosystem()
-    assert list(apps) == [service.name for service in FLEET.services]
+    assert list(apps) == [name for service in FLEET.services for name in app_names(service)]
     for service in FLEET.services:
-        app = apps[service.name]
-        assert app["cwd"] == str(ROOT / service.name)
-        assert app["env"]["PORT"] == str(service.port)
-        assert app["max_memory_restart"] == f"{service.max_memory_mb}M"
-        assert app["kill_timeout"] == 15000
-        assert not {"time", "max_restarts", "min_uptime"} & app.keys()
+        for name, port in zip(app_names(service), service.ports, strict=True):
+            app = apps[name]
+            assert app["cwd"] == str(ROOT / service.name)
+            assert app["env"]["PORT"] == str(port)
+            assert app["max_memory_restart"] == f"{service.max_memory_mb}M"
+            assert app["kill_timeout"] == 15000
+            assert not {"time", "max_restarts", "min_uptime"} & app.keys()
+
+
+def test_pm2_runs_each_instance_on_a_port_of_its_own_that_nginx_knows(tmp_path: Path) -> None:
+    fleet = with_instances(tmp_path, 3)
+    streaming = fleet.service("websocket-streaming")
+    apps = ecosystem(tmp_path, FLEET_PORT_OFFSET="7")
+    names = [name for name in apps if name.startswith("websocket-streaming")]
+    assert names == app_names(streaming) == [f"websocket-streaming-{number}" for number in (1, 2, 3)]
+    settings = [apps[name]["env"] for name in names]
+    assert [env["PORT"] for env in settings] == ["5107", "5108", "5109"]
+    assert [(env["INSTANCE"], env["INSTANCES"]) for env in settings] == [("1", "3"), ("2", "3"), ("3", "3")]
+    assert {env["INSTANCE_GROUP"] for env in settings} == {"websocket-streaming-5028"}
+    assert {env["TRUSTED_PROXIES"] for env in settings} == {"127.0.0.1"}
+    assert len({apps[name]["out_file"] for name in names}) == 3
+    assert apps["database-service"]["env"]["PORT"] == "5027"
+    text = rendered(fleet)[ROOT / "deploy" / "nginx" / "websocket-streaming.conf"]
+    assert re.findall(r"^ +server (\S+) ", text, re.M) == [f"127.0.0.1:{port}" for port in (5100, 5101, 5102)]
+    assert f"listen 127.0.0.1:{streaming.port};" in text
+    assert "{{" not in text
+
+
+@pytest.mark.parametrize("count", [0, 17, True, "2"])
+def test_a_count_of_instances_that_makes_no_sense_is_refused(tmp_path: Path, count: object) -> None:
+    with pytest.raises(ValueError, match="instances of websocket-streaming"):
+        with_instances(tmp_path, count)
+
+
+def test_nginx_is_configured_exactly_for_the_services_with_instances() -> None:
+    made = {path.name for path in (ROOT / "deploy" / "nginx").glob("*.conf")} - {"nginx.template.conf"}
+    assert made == {f"{service.name}.conf" for service in FLEET.services if service.instances > 1}
 
 
 def test_pm2_passes_settings_on_but_neither_secrets_nor_anything_else() -> None:

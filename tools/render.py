@@ -3,6 +3,7 @@
 Dockerfile of each service   from Dockerfile.template and fleet.json
 .env.example, root and each  from the Settings classes
 prometheus.yml               from deploy/prometheus/prometheus.template.yml and fleet.json
+deploy/nginx/<service>.conf  from deploy/nginx/nginx.template.conf and fleet.json, for a service of several instances
 """
 
 import sys
@@ -23,6 +24,8 @@ def rendered(fleet: Fleet) -> dict[Path, str]:
     for service in fleet.services:
         files[ROOT / service.name / ".env.example"] = env_example(settings_of(service), service)
         files[ROOT / service.name / "Dockerfile"] = dockerfile(service)
+        if service.instances > 1:
+            files[ROOT / "deploy" / "nginx" / f"{service.name}.conf"] = nginx(service)
     files[ROOT / "deploy" / "prometheus" / "prometheus.yml"] = prometheus(fleet)
     return files
 
@@ -59,6 +62,17 @@ def _shown(default: object) -> str:
     if isinstance(default, Path):
         return str(default.relative_to(ROOT)) if default.is_relative_to(ROOT) else str(default)
     return str(default)
+
+
+def nginx(service: FleetService) -> str:
+    """nginx' configuration in front of a service's instances: the template with their ports."""
+    text = (ROOT / "deploy" / "nginx" / "nginx.template.conf").read_text("utf-8")
+    indent = next(line for line in text.splitlines() if "{{servers}}" in line).split("{{")[0]
+    servers = [f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in service.ports]
+    words = {"name": service.name, "port": str(service.port), "servers": f"\n{indent}".join(servers)}
+    for word, value in words.items():
+        text = text.replace("{{" + word + "}}", value)
+    return text
 
 
 def dockerfile(service: FleetService) -> str:

@@ -31,7 +31,7 @@ def up() -> int:
         _start_missing(apps)
     show(apps, {app.name: "ready" for app in apps})
     say(f"Ready after {time.monotonic() - begun:.1f} s.")
-    streaming = next((app for app in apps if app.name == "websocket-streaming"), apps[0])
+    streaming = next((app for app in apps if app.name.startswith("websocket-streaming")), apps[0])
     say(f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
     return 0
 

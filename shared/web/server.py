@@ -263,7 +263,7 @@ def serve(service: Hosted) -> None:
     _spare_the_collector()
     _tell_pm2(settings.NODE_CHANNEL_FD)
     if settings.UNDER_PM2:
-        gevent.spawn(keep_bounded, settings.VAR_DIR / "logs", service.name, log, gevent.sleep)
+        gevent.spawn(keep_bounded, settings.VAR_DIR / "logs", service.log_name, log, gevent.sleep)
     stop.wait()
     _drain(service, server)
     log.info("%s stopped", settings.SERVICE_NAME)

@@ -48,8 +48,8 @@ class AlertEvents:
         self._channels.subscribe(_holder(token), topics, wish)
         self._emit(sid, "alert_set", alert.describe())
         self._alerts.attach(token, sid)
-        if ticker := self._channels.price.book.ticker(alert.symbol):
-            self._alerts.on_price(alert.symbol, ticker.price)
+        if price := self._channels.held_price(alert.symbol):
+            self._alerts.on_price(alert.symbol, price)
         return []
 
     def _remove(self, sid: str, payload: object) -> list[Problem]:

@@ -10,6 +10,7 @@ from shared.clock import Clock
 from shared.errors import FleetError, Unavailable
 from websocket_streaming.book_channel import BookChannel
 from websocket_streaming.exchange_time import ExchangeTime
+from websocket_streaming.followed import Followed
 from websocket_streaming.journal import Document, Journal
 from websocket_streaming.kline_channel import KlineChannel
 from websocket_streaming.liquidation_channel import LiquidationChannel
@@ -22,8 +23,10 @@ from websocket_streaming.ticks import Bar, Depth, Liquidation, MarkPrice, Symbol
 from websocket_streaming.topics import (
     KLINES,
     LIQUIDATIONS,
+    MARKETS,
     ORDERBOOK,
     PRICE,
+    SPOT,
     TRADES,
     Problem,
     Topic,
@@ -107,12 +110,14 @@ class Channels:
     def __init__(
         self, *, clock: Clock, exchange_time: ExchangeTime, exchange: TimeSource, subscriptions: Subscriptions,
         listings: Mapping[str, SymbolList], journal: Journal, price: PriceChannel, trades: TradeChannel,
-        klines: KlineChannel, books: BookChannel, liquidations: LiquidationChannel, max_symbols: int,
+        klines: KlineChannel, books: BookChannel, liquidations: LiquidationChannel, followed: Followed,
+        max_symbols: int,
     ) -> None:  # fmt: skip
         self._clock, self._exchange_time, self._exchange = clock, exchange_time, exchange
         self.subscriptions, self._listings, self.journal = subscriptions, listings, journal
         self.price, self.trades, self.klines, self.books = price, trades, klines, books
         self._liquidations = liquidations
+        self.followed, self.following = followed, False
         self._max_symbols = max_symbols
         self._upstreams: dict[str, Upstream] = {}
         self._served: dict[str, Channel] = {
@@ -170,6 +175,71 @@ class Channels:
             self._connects[market] = self._connects.get(market, 0) + 1
             self._time_due_at = float("-inf")
 
+    # -- several workers: one leads, the others follow it
+
+    def turn(self, epoch: str, *, follow: bool) -> None:
+        """Lead from now on, with numbers of one's own, or follow the worker whose epoch that is.
+
+        Subscriptions stay; all that is held is learned anew. A new leader's upstreams are attached afterwards.
+        """
+        wanted = self.subscriptions.wanted
+        for topic in wanted:
+            self._channel(topic).close(topic)
+        self.price.forget()
+        self._upstreams.clear()
+        for channel in self._served.values():
+            for market in MARKETS:
+                channel.on_connection(market, False)
+        self.following = follow
+        self.journal.begin(epoch, relays=follow)
+        for topic in wanted:
+            self._open(topic)
+            for _ in self.subscriptions.clients(topic):
+                self.journal.follow(topic)
+
+    def hold(self, name: str, topics: Iterable[Topic]) -> frozenset[Topic]:
+        """Another worker, of that name, wants exactly these topics; returns those that there is room for."""
+        wanted, held = set(topics), set(self.subscriptions.topics(name))
+        if wanted == held:
+            return frozenset(held)
+        fitting = [topic for market in MARKETS for topic in self._room(market, wanted - held)]
+        self.subscriptions.workers.add(name)
+        opened = self.subscriptions.add(name, fitting)
+        for topic in opened:
+            self._open(topic)
+        for topic in fitting:
+            self.journal.follow(topic)
+        for market, upstream in self._upstreams.items():
+            if mine := [topic for topic in opened if topic.market == market]:
+                upstream.open(mine)
+        self.unsubscribe(name, list(held - wanted))
+        return frozenset(self.subscriptions.topics(name))
+
+    def state(self, topic: Topic) -> tuple[str, Document | None, Document | None]:
+        """A topic's event, newest value and warning, as a new subscriber gets them."""
+        channel = self._served[topic.channel]
+        return channel.event, channel.greet(topic), channel.warn(topic)
+
+    def newest_price(self, symbol: Symbol) -> tuple[Document, str, float]:
+        """See `PriceChannel.price`; a follower's comes from what the leader said."""
+        return (self.following and self.followed.price(symbol)) or self.price.price(symbol)
+
+    def order_book(self, symbol: Symbol, limit: int) -> tuple[Document, str, float, bool]:
+        """See `BookChannel.order_book`; a follower's comes from what the leader said."""
+        return (self.following and self.followed.order_book(symbol, limit)) or self.books.order_book(symbol, limit)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether spot prices come, from the exchange or from the worker that leads."""
+        return self.followed.connected if self.following else self.price.book.is_connected(SPOT)
+
+    def held_price(self, symbol: Symbol) -> float | None:
+        """The newest price held, None while there is none."""
+        if self.following:
+            held = self.followed.price(symbol)
+            return held[0]["price"] if held else None
+        return self.price.book.price(symbol)
+
     # -- what clients want
 
     def admit(self, client: str, wish: Wish) -> list[Topic]:
@@ -223,7 +293,10 @@ class Channels:
     @property
     def catch_up(self) -> dict[str, CatchUp]:
         """By channel, what a client gets that had no room for so many updates before the newest."""
-        return {name: channel.catch_up for name, channel in self._served.items()}
+        def catch_up(topic: Topic, event: str, document: Document, skipped: int) -> tuple[str, Document]:
+            return self._channel(topic).catch_up(topic, event, document, skipped)
+
+        return dict.fromkeys(self._served, catch_up)
 
     @property
     def reconnects(self) -> int:
@@ -233,7 +306,8 @@ class Channels:
     @property
     def active_symbols(self) -> list[str]:
         """The symbols served upstream, the permanent ones first."""
-        return list(dict.fromkeys(topic.symbol for topic in self.subscriptions.wanted))
+        own = (topic.symbol for topic in self.subscriptions.wanted)
+        return list(dict.fromkeys([*own, *self.subscriptions.elsewhere]))
 
     # -- what goes on by itself
 
@@ -244,6 +318,8 @@ class Channels:
         self.books.check()
         for channel in self._served.values():
             channel.tell_stale()
+        if self.following:
+            self.followed.tell_stale()
 
     def keep_time(self) -> None:
         """Once a second: ask the exchange what time it is, when that is due."""
@@ -265,24 +341,30 @@ class Channels:
                 upstream.renew(mine)
 
     def _greet(self, client: str, topic: Topic) -> None:
-        channel = self._served[topic.channel]
+        channel = self._channel(topic)
         if document := channel.greet(topic):
-            self.journal.send(client, topic, channel.event, document)
+            self.journal.send(client, topic, self._served[topic.channel].event, document)
         if warning := channel.warn(topic):
             self.journal.send(client, topic, STATUS, warning)
 
     def _open(self, topic: Topic) -> None:
-        self._served[topic.channel].open(topic)
-        if topic.channel == TRADES:
+        self._channel(topic).open(topic)
+        if topic.channel == TRADES and not self.following:
             self.price.open(topic)
 
     def _close(self, topics: list[Topic]) -> None:
         for topic in topics:
-            self._served[topic.channel].close(topic)
-            if topic.channel == TRADES:
+            self._channel(topic).close(topic)
+            if topic.channel == TRADES and not self.following:
                 self.price.close(topic)
             if upstream := self._upstreams.get(topic.market):
                 upstream.close([topic])
+
+    def _channel(self, topic: Topic) -> "Channel | Followed":
+        return self.followed if self.following else self._served[topic.channel]
+
+    def _room(self, market: str, topics: set[Topic]) -> set[Topic]:
+        return self._fitting(market, [topic for topic in topics if topic.market == market])
 
     def _refuse(self, topics: list[Topic], problems: list[Problem]) -> set[Topic]:
         """Those that the exchange doesn't list, or that are over a bound."""

@@ -51,12 +51,22 @@ class Journal:
     def __init__(self, publisher: Publisher, epoch: str, clock: Clock) -> None:
         self._publisher, self.epoch, self._clock = publisher, epoch, clock
         self.venue = ""  # `binance` or `simulator`, once it is decided
+        self._relays = False  # another worker numbers; what the channels here say is not heard
         self._lines: dict[Topic, _Line] = {}
         self._highest_closed = 0  # a topic that comes back must not repeat a number, nor seem to follow on
         self._order: deque[tuple[float, Topic, int, int]] = deque()  # when, topic, seq, weight
         self._weight = 0
         self._leaving: deque[tuple[str | None, Topic, str, Document]] = deque()
         self._is_leaving = False
+
+    def begin(self, epoch: str, *, relays: bool) -> None:
+        """Another epoch: numbers begin anew, and nothing before can be given again. All topics are closed by now.
+
+        `relays`: another worker's numbers, by `relay`; `publish` and `pass_over` then do nothing.
+        """
+        self.epoch, self._relays, self._highest_closed, self._weight = epoch, relays, 0, 0
+        self._lines.clear()
+        self._order.clear()
 
     def open(self, topic: Topic) -> None:
         """Updates of this topic begin. Numbers before are never continued: what came meanwhile was not seen."""
@@ -95,18 +105,32 @@ class Journal:
 
     def pass_over(self, topic: Topic, count: int = 1) -> None:
         """Number updates that nobody hears."""
-        if line := self._lines.get(topic):
+        if (line := self._lines.get(topic)) and not self._relays:
             line.seq += count
             line.kept.clear()
 
     def publish(self, topic: Topic, event: str, document: Document, weight: int = 1) -> None:
         """Number the update and give it to all who want the topic."""
         line = self._lines.get(topic)
-        if line is None:
+        if line is None or self._relays:
             return
         line.seq += 1
         document["venue"], document["seq"], document["epoch"] = self.venue, line.seq, self.epoch
         self._keep(topic, line, event, document, weight)
+        self._leave(None, topic, event, document)
+
+    def relay(self, topic: Topic, event: str, document: Document, *, news: bool = True) -> None:
+        """Give on what another worker numbered. Where it doesn't follow on, or is no `news`, replays begin after it."""
+        line = self._lines.get(topic)
+        if line is None or not self._relays:
+            return
+        seq = document["seq"]
+        if not news or seq != line.seq + 1:
+            line.kept.clear()
+        line.seq = seq
+        if news:
+            weight = 1 + (len(document.get("bids", ())) + len(document.get("asks", ()))) // 10
+            self._keep(topic, line, event, document, weight)
         self._leave(None, topic, event, document)
 
     def send(self, name: str, topic: Topic, event: str, document: Document) -> None:

@@ -124,7 +124,7 @@ def add_market_routes(service: Service, channels: Channels, limit_a_minute: int)
         summary="The order book of a symbol, best levels first",
     )  # fmt: skip
     def order_book(symbol: str, query: RowsQuery) -> dict[str, Any]:
-        document, source, age_s, stale = channels.books.order_book(named(symbol, query.market), query.limit)
+        document, source, age_s, stale = channels.order_book(named(symbol, query.market), query.limit)
         return _answer(document, source, age_s, stale)
 
     @service.route(

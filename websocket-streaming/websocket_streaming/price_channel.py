@@ -80,6 +80,12 @@ class PriceChannel:
             self.book.drop(topic.of)
             self._shown_stale.pop(topic.of, None)
 
+    def forget(self) -> None:
+        """Another worker knows the prices from now on, or they are learned anew."""
+        for symbol in self.book.symbols:
+            self.book.drop(symbol)
+        self._shown_stale.clear()
+
     def greet(self, topic: Topic) -> Document | None:
         """The newest price."""
         document = self.book.update(topic.of)

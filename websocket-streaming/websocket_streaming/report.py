@@ -6,7 +6,6 @@ from shared.redis_cache import RedisCache
 from shared.service import Service
 from websocket_streaming.channels import Channels
 from websocket_streaming.fanout import Fanout
-from websocket_streaming.topics import SPOT
 
 GAUGES = {
     "active_symbols": "Symbols served upstream",
@@ -22,12 +21,14 @@ GAUGES = {
 }
 
 
-def report(service: Service, channels: Channels, fanout: Fanout, cache: RedisCache) -> None:
-    """Put it on the service."""
+def report(service: Service, channels: Channels, fanout: Fanout, cache: RedisCache, instance: int) -> None:
+    """Put it on the service. `instance` is the number of this worker."""
     subscriptions, book = channels.subscriptions, channels.price.book
 
     def upstream() -> dict[str, Any]:
-        if not book.is_connected(SPOT):
+        if channels.following and channels.followed.is_silent:
+            return {"status": "degraded", "detail": "the worker that leads is silent; another takes over soon"}
+        if not channels.is_connected:
             detail = f"the stream of {channels.journal.venue} is away (the log says why); prices held are marked stale"
             return {"status": "degraded", "detail": detail}
         stale = [symbol.name for symbol in book.symbols if book.is_stale(symbol)]
@@ -38,6 +39,9 @@ def report(service: Service, channels: Channels, fanout: Fanout, cache: RedisCac
     def stats() -> dict[str, Any]:
         return {
             "venue": channels.journal.venue,
+            "instance": instance,
+            "follows": channels.following,
+            "epoch": channels.journal.epoch,
             "active_streams": len(channels.active_symbols),
             "total_subscriptions": subscriptions.total,
             "subscriptions_by_symbol": subscriptions.by_symbol,

@@ -64,7 +64,7 @@ def add_routes(service: Service, channels: Channels, price_limit: int) -> None:
         summary="The newest price of a symbol",
     )  # fmt: skip
     def price(symbol: str, query: PriceQuery) -> dict[str, Any]:
-        document, source, age_s = channels.price.price(named(symbol, query.market))
+        document, source, age_s = channels.newest_price(named(symbol, query.market))
         return {"data": document, "source": source, "age_ms": round(age_s * 1000), "stale": document["stale"]}
 
     @service.route("GET", "/symbols", answer=SymbolsAnswer, summary="The symbols streamed now")

@@ -12,10 +12,12 @@ from websocket_streaming.engine_websocket import PATH as SOCKETIO_PATH
 from websocket_streaming.errands import Errands
 from websocket_streaming.exchange_time import ExchangeTime
 from websocket_streaming.fanout import CatchUp, Fanout
-from websocket_streaming.feeds.binance import BinanceFeed
+from websocket_streaming.feeds.exchange import ExchangeFeeds
 from websocket_streaming.feeds.rest import BinanceExchange, binance_answers
+from websocket_streaming.feeds.shared_feed import Inbox, Meeting, Outbox
 from websocket_streaming.fetched import Fetched
-from websocket_streaming.journal import Journal
+from websocket_streaming.followed import Followed
+from websocket_streaming.journal import Journal, Publisher
 from websocket_streaming.kline_channel import KlineChannel
 from websocket_streaming.liquidation_channel import LiquidationChannel
 from websocket_streaming.market_routes import add_market_routes
@@ -34,6 +36,7 @@ from websocket_streaming.ticks import Symbol
 from websocket_streaming.topics import CHANNELS, FUTURES, KLINES, MARKETS, PRICE, SPOT, TRADES, Topic
 from websocket_streaming.trade_channel import TradeChannel
 from websocket_streaming.venue import Venue, choose_venue
+from websocket_streaming.workers import TURN_S, Workers
 
 READY_WITHIN_S = 5.0  # ready with the default prices held; by then without them too (upstream away), saying so
 ERRANDS_AT_ONCE = 3  # questions to REST under way; more would only queue at the exchange
@@ -44,15 +47,19 @@ def build(settings: StreamingSettings | None = None, *, clock: Clock | None = No
     settings = settings or StreamingSettings.read()
     clock = clock or SystemClock()
     service = create_service("websocket-streaming", settings, import_name="websocket_streaming", clock=clock)
+    if settings.INSTANCES > 1:
+        service.log_name = f"{service.name}-{settings.INSTANCE}"
     exchange, errands = BinanceExchange(), Errands(clock, service.logger)
     # Trades of the default symbols come anyway, with their prices; so their holes are found and filled, too.
     permanent = [Topic(channel, SPOT, name) for channel in (PRICE, TRADES) for name in settings.default_symbols]
     subscriptions = Subscriptions(permanent, settings.MAX_SYMBOLS_PER_CLIENT)
     catch_up: dict[str, CatchUp] = {}
     fanout = Fanout(subscriptions, clock, catch_up)
-    channels = _make_channels(service, settings, clock, exchange, errands, subscriptions, fanout)
-    catch_up |= channels.catch_up
     cache = RedisCache.from_settings(settings)
+    outbox = Outbox(fanout, cache, clock)
+    publisher = outbox if settings.INSTANCES > 1 else fanout
+    channels = _make_channels(service, settings, clock, exchange, errands, subscriptions, publisher)
+    catch_up |= channels.catch_up
     add_routes(service, channels, settings.RATE_LIMIT_PRICE)
     add_market_routes(service, channels, settings.RATE_LIMIT_MARKET)
     plain = PlainStreams(channels, fanout)
@@ -64,12 +71,11 @@ def build(settings: StreamingSettings | None = None, *, clock: Clock | None = No
     sockets = SocketIoServer(
         service, channels, fanout, max_clients=settings.MAX_CLIENTS, max_event_bytes=settings.MAX_EVENT_BYTES
     )
-    report(service, channels, fanout, cache)
+    report(service, channels, fanout, cache, settings.INSTANCE)
     held = [Symbol(SPOT, name) for name in settings.default_symbols]
-    book = channels.price.book
-    service.ready_when(lambda: service.health.uptime_s > READY_WITHIN_S or all(map(book.ticker, held)))
+    service.ready_when(lambda: service.health.uptime_s > READY_WITHIN_S or all(map(channels.held_price, held)))
     service.on_drain(sockets.close)
-    service.on_start(lambda: _start(service, settings, channels, fanout, sockets, exchange, errands, cache))
+    service.on_start(lambda: _start(service, settings, channels, fanout, sockets, exchange, errands, cache, outbox))
     return service
 
 
@@ -80,10 +86,10 @@ def _make_channels(
     exchange: BinanceExchange,
     errands: Errands,
     subscriptions: Subscriptions,
-    fanout: Fanout,
+    publisher: Publisher,
 ) -> Channels:
     log, exchange_time = service.logger, ExchangeTime(clock)
-    journal = Journal(fanout, secrets.token_hex(8), clock)
+    journal = Journal(publisher, secrets.token_hex(8), clock)
     listings = {market: SymbolList(exchange.lister(market), clock) for market in MARKETS}
     book, fetched = PriceBook(clock, exchange_time), Fetched(clock, listings)
 
@@ -92,7 +98,7 @@ def _make_channels(
 
     channels = Channels(
         clock=clock, exchange_time=exchange_time, exchange=exchange, subscriptions=subscriptions, listings=listings,
-        journal=journal, max_symbols=settings.MAX_SYMBOLS,
+        journal=journal, max_symbols=settings.MAX_SYMBOLS, followed=Followed(clock, exchange_time, journal),
         price=PriceChannel(
             clock=clock, logger=log, book=book, journal=journal, wanted=subscriptions, exchange=exchange,
             fetched=fetched, renew=renew,
@@ -123,6 +129,7 @@ def _start(
     exchange: BinanceExchange,
     errands: Errands,
     cache: RedisCache,
+    outbox: Outbox,
 ) -> None:
     log, clock = service.logger, service.clock
     verdicts = VerdictFile(settings.VAR_DIR, clock, log)
@@ -138,9 +145,7 @@ def _start(
     log.info("Redis: %s", "connected" if cache.client else "none")
     log.info("Cache: newest prices in memory%s", " and in Redis" if cache.client else "")
 
-    feeds = [BinanceFeed(ws_urls[market], market, channels, clock, log) for market in MARKETS]
-    for market, feed in zip(MARKETS, feeds, strict=True):
-        channels.attach(market, feed)
+    feeds = ExchangeFeeds(ws_urls, channels, clock, log)
     background = Background(clock, log)
     background.run("fan-out", fanout.run)
     background.every(1.0, "pings", sockets.ping)
@@ -152,14 +157,41 @@ def _start(
     background.every(1.0, "alerts", sockets.alert_events.check)
     background.every(1.0, "exchange time", channels.keep_time)
     background.every(1.0, "newest prices to Redis", newest.save)
-    for feed in feeds:
-        background.every(1.0, "closed streams", feed.settle)
+    background.every(1.0, "closed streams", feeds.settle)
     background.every(1.0, "figures", lambda: show(service, channels, fanout))
-    for feed in feeds:
-        feed.start()
-        service.on_stop(feed.stop)
     service.on_stop(cache.close)
+    service.on_stop(feeds.stop)
+    if settings.INSTANCES > 1:
+        _join_workers(service, settings, channels, cache, feeds, outbox, background)
+    else:
+        feeds.start()
     service.on_stop(background.stop)
+
+
+def _join_workers(
+    service: Service,
+    settings: StreamingSettings,
+    channels: Channels,
+    cache: RedisCache,
+    feeds: ExchangeFeeds,
+    outbox: Outbox,
+    background: Background,
+) -> None:
+    """One of several: the upstream is this worker's, or another's that it follows."""
+    prefix = f"{settings.INSTANCE_GROUP}:{channels.journal.venue}"
+    outbox.channel = f"{prefix}:updates"
+    inbox = Inbox(
+        cache, outbox.channel, channels.followed, channels.journal, channels.received, service.clock, service.logger
+    )
+    workers = Workers(
+        number=settings.INSTANCE, channels=channels, meeting=Meeting(cache, prefix, settings.INSTANCES),
+        upstreams=feeds, ear=inbox, mouth=outbox, clock=service.clock, logger=service.logger,
+    )  # fmt: skip
+    workers.turn()  # at once: who leads is known before the first client comes
+    background.every(TURN_S, "workers", workers.turn)
+    background.run("updates to the others", lambda stopping: outbox.run(stopping, lambda: channels.is_connected))
+    background.run("updates from the one that leads", inbox.run)
+    service.on_stop(workers.stop)
 
 
 def _addresses(venue: Venue, settings: StreamingSettings) -> tuple[dict[str, str], dict[str, str]]:

@@ -32,6 +32,11 @@ class StreamingSettings(Settings):
         500, ge=1, le=512, description="symbols streamed at once (two streams each, or more, of 1,024)"
     )
     MAX_CLIENTS: int = Field(5000, ge=1, description="Socket.IO clients at once, and plain WebSockets likewise")
+    INSTANCES: int = Field(1, ge=1, le=16, description="workers that share one upstream through Redis (PM2 sets it)")
+    INSTANCE: int = Field(1, ge=1, le=16, description="which of them this is, from 1 (PM2 sets it)")
+    INSTANCE_GROUP: str = Field(
+        "websocket-streaming", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="their name in Redis, one for each fleet"
+    )
     MAX_EVENT_BYTES: int = Field(
         1_000_000, ge=1000, le=10_000_000, description="largest Socket.IO message from a client; a larger one closes"
     )

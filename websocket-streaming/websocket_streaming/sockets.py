@@ -100,7 +100,7 @@ class SocketIoServer:
         self.socketio.on("unsubscribe")(self._on_unsubscribe)
         self._alerts = Alerts(service.clock, lambda sid, document: self._emit(sid, "alert", document))
         self.alert_events = AlertEvents(self._alerts, channels, self._emit)
-        channels.price.watch = self._alerts.on_price
+        channels.price.watch = channels.followed.watch = self._alerts.on_price
         for event in ALERT_EVENTS:
             self.socketio.on(event)(partial(self._on_alert_event, event))
 

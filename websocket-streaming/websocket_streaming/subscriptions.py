@@ -13,6 +13,9 @@ class Subscriptions:
         self.max_symbols = max_symbols_per_client
         self._clients_of: dict[Topic, set[str]] = {topic: set() for topic in self.permanent}
         self._topics_of: dict[str, set[Topic]] = {}
+        # Other workers: how often each symbol is wanted there, and under which names this one holds topics for them.
+        self.elsewhere: dict[str, int] = {}
+        self.workers: set[str] = set()
         self.on_change: Callable[[str], None] = lambda _client: None  # told of each client whose topics changed
 
     def room(self, client: str, topics: Iterable[Topic]) -> list[Topic]:
@@ -76,13 +79,27 @@ class Subscriptions:
 
     @property
     def total(self) -> int:
-        """How many subscriptions there are, over all clients."""
-        return sum(len(topics) for topics in self._topics_of.values())
+        """How many subscriptions there are, over all clients of all workers."""
+        own = sum(len(topics) for name, topics in self._topics_of.items() if name not in self.workers)
+        return own + sum(self.elsewhere.values())
 
     @property
     def by_symbol(self) -> dict[str, int]:
         """Subscriptions per symbol over all markets and channels, zeros of the permanent ones included."""
+        counts = self.own_by_symbol
+        for symbol, count in self.elsewhere.items():
+            counts[symbol] = counts.get(symbol, 0) + count
+        return counts
+
+    @property
+    def own_by_symbol(self) -> dict[str, int]:
+        """The same of this worker's clients alone."""
         counts: dict[str, int] = {}
         for topic, clients in self._clients_of.items():
-            counts[topic.symbol] = counts.get(topic.symbol, 0) + len(clients)
+            counts[topic.symbol] = counts.get(topic.symbol, 0) + len(clients - self.workers)
         return counts
+
+    @property
+    def listened(self) -> list[Topic]:
+        """The topics that this worker's own clients want."""
+        return [topic for topic, clients in self._clients_of.items() if clients - self.workers]
