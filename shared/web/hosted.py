@@ -18,6 +18,7 @@ class Hosted(Protocol):
     """A service as those see it who serve it."""
 
     name: str
+    log_name: str
     settings: Settings
     app: Flask
     logger: FleetLogger

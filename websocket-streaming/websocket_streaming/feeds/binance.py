@@ -66,7 +66,7 @@ class BinanceFeed:
             path: _Connection(url, path, self, clock, logger, may_wait=market != "spot") for path in ROUTES[market]
         }
         self._up: set[str] = set()  # paths that are connected
-        self._stopped = False
+        self._quiet = False
         self._wanted: Counter[tuple[str, str]] = Counter()  # streams, by how many topics need them
         self._symbols: dict[str, Symbol] = {}  # one object per name: nothing is made per message
         self._topics: dict[str, int] = {}  # how many topics a name has
@@ -80,9 +80,9 @@ class BinanceFeed:
         for connection in self._connections.values():
             connection.start()
 
-    def stop(self) -> None:
-        """Disconnect. The listener is told nothing more, not even that."""
-        self._stopped = True
+    def stop(self, *, quietly: bool = False) -> None:
+        """Disconnect. `quietly`: the listener is told nothing any more, not even that."""
+        self._quiet = quietly
         for connection in self._connections.values():
             connection.stop()
 
@@ -144,7 +144,7 @@ class BinanceFeed:
         except msgspec.DecodeError:
             return False
         symbol = self._symbols.get(data.symbol)
-        if symbol is None or self._stopped:
+        if symbol is None or self._quiet:
             return True  # some frames still come after UNSUBSCRIBE
         if handler := self._handlers.get(type(data)):
             handler(symbol, data)
@@ -156,7 +156,7 @@ class BinanceFeed:
 
     def on_state(self, path: str, connected: bool) -> None:
         """A connection came or went: tell the channels that stand on it, once all that they need is there."""
-        if self._stopped:
+        if self._quiet:
             return
         before = self._standing()
         (self._up.add if connected else self._up.discard)(path)

@@ -26,7 +26,7 @@ class ExchangeFeeds:
         """Disconnect; nothing comes from them any more when this returns."""
         feeds, self._feeds = self._feeds, []
         for feed in feeds:
-            feed.stop()
+            feed.stop(quietly=True)
 
     def settle(self) -> None:
         """See `BinanceFeed.settle`."""

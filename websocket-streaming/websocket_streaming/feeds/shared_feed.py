@@ -216,8 +216,7 @@ class Inbox:
             if head.epoch != self.epoch or head.epoch != self._journal.epoch:
                 return
             if self._last != (head.epoch, head.number - 1):
-                self.holes += 1
-                self._followed.lose()
+                self._miss()
             self._last = head.epoch, head.number
             self._followed.heard_at, self._followed.connected = self._clock.monotonic(), head.connected
             self._received.add(len(lines))
@@ -225,6 +224,11 @@ class Inbox:
                 self._take_line(msgspec.json.decode(line, type=Line))
         except (ValueError, KeyError, TypeError) as error:
             self._logger.warning("a message from the worker that leads can't be read: %s", type(error).__name__)
+            self._miss()
+
+    def _miss(self) -> None:
+        self.holes += 1
+        self._followed.lose()
 
     def _take_line(self, line: Line) -> None:
         raw, warning = bytes(line.document), bytes(line.warning)
