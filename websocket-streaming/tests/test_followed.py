@@ -130,6 +130,7 @@ def test_another_epochs_messages_and_nonsense_are_left_out(desk: Desk) -> None:
     price = update(PRICE, "price_update", stamped(1, price=1.0))
     desk.say(price, epoch="e0")
     desk.inbox.take(b"nonsense")
+    desk.say()
     holes = desk.inbox.holes
     desk.say(b"[1,2]", price)  # what follows on nonsense is missing, and asked for
     assert (desk.told, desk.inbox.holes) == ([], holes + 1)
