@@ -23,6 +23,7 @@ OBJECTS = ("indicators", "metadata")
 FORMULA = frozenset("=+-@\t\r")
 NUMBERS = frozenset(COLUMNS.index(name) for name in ("confidence", "price", "stop_loss", "take_profit", "leverage"))
 NOTHING = Raw(b"")
+YES_NO = {True: "true", False: "false", None: ""}
 
 
 class Writer(Protocol):
@@ -109,15 +110,18 @@ def _csv_line(row: _Row) -> str:
     texts = _texts(row)
     signal_id, _, symbol, _, _, _, strategy, bot_id, timeframe, _, _, _ = texts
     begin = signal_id[:1], symbol[:1], strategy[:1], bot_id[:1], timeframe[:1]  # numbers and times may begin with a -
-    cells = ",".join(texts)
+    try:
+        cells = ",".join(texts)
+    except TypeError:  # a number without a point or an exponent, which the service itself never writes
+        texts = tuple(map(str, texts))
+        cells = ",".join(texts)
     special = '"' in cells or "\n" in cells or "\r" in cells or cells.count(",") != len(texts) - 1
     if special or not FORMULA.isdisjoint(begin):  # hardly ever
         words = [text if index in NUMBERS else _quoted(_calm(text)) for index, text in enumerate(texts)]
         cells = ",".join(words)
     indicators = "" if row.indicators is NOTHING else _in_quotes(str(row.indicators, "utf-8"))
     metadata = "" if row.metadata is NOTHING else _in_quotes(str(row.metadata, "utf-8"))
-    compliant = "true" if row.compliant else "false"
-    return f"{cells},{compliant},{' '.join(row.violations)},{indicators},{metadata}\r\n"
+    return f"{cells},{YES_NO[row.compliant]},{' '.join(row.violations)},{indicators},{metadata}\r\n"
 
 
 def _calm(text: str) -> str:
@@ -172,7 +176,9 @@ class ParquetWriter:
         self._parse = json.ParseOptions(explicit_schema=known, unexpected_field_behavior="ignore")
         self._waiting: list[Any] = []
         self._sink = _Spout()
-        self._file = parquet.ParquetWriter(self._sink, self._schema, compression="zstd")
+        # A dictionary of what never comes twice would double the file.
+        again = [name for name in COLUMNS if name not in ("signal_id", "timestamp")]
+        self._file = parquet.ParquetWriter(self._sink, self._schema, compression="zstd", use_dictionary=again)
 
     def rows(self, lines: bytes) -> bytes:
         """See `Writer.rows`: often nothing, until a row group is whole."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from database_service.cursors import EPOCH, MICROSECOND
-from database_service.signals import MAX_PORTION, Cursor, Portion, SignalFilter
+from database_service.signals import FEWER, MAX_PORTION, Cursor, Portion, SignalFilter
 from database_service.stores.connections import Connections, TooLong
 
 CONDITIONS = {
@@ -39,7 +39,6 @@ SERVER_LINES = (
     "FROM (SELECT id, timestamp, document FROM signals {where} {newest} LIMIT {count}) AS page) AS counted "
     "WHERE before < {bytes}"
 )
-FEWER = 4  # times fewer rows where they were too long
 
 
 class Rows:
