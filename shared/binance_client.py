@@ -166,6 +166,15 @@ class BinanceClient:
         """The newest trades, oldest first."""
         return self._call(market, "/trades", 25 if market == "spot" else 5, symbol=_upper(symbol), limit=limit)
 
+    def historical_trades(
+        self, symbol: str, *, from_id: int | None = None, limit: int = 500, market: Market = "spot"
+    ) -> Any:
+        """Trades from an id on, oldest first; without it the newest. Some mirrors of spot don't serve it (404)."""
+        weight = 25 if market == "spot" else 200
+        return self._call(
+            market, "/historicalTrades", weight, symbol=_upper(symbol), fromId=from_id, limit=limit
+        )
+
     def agg_trades(
         self,
         symbol: str,

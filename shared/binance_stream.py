@@ -1,64 +1,53 @@
 """Binance's market streams: one connection, many streams, kept alive (binance-spot-api-docs, web-socket-streams.md).
 
-websocket-client opens it (URL, TLS, proxy, handshake); frames are taken from its socket by the fleet's own codec.
-One thread reads, sends and reconnects; under gevent it is a greenlet. There is no replay: after `on_state(True)` that
-follows a loss, whoever needs what was missed asks by REST.
+One thread reads, sends and reconnects; under gevent it is a greenlet. A connection whose end is planned (24 h, or the
+server announced it) is replaced while it still serves: listeners notice nothing, miss nothing, get nothing twice
+(binance_overlap.py). After a loss there is no replay: after `on_state(True)` that follows one, whoever needs what was
+missed asks by REST.
 """
 
 import logging
-import os
 import random
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-import websocket
-
+from shared.binance_link import CONNECT_TIMEOUT_S, Link, Lost, connect
+from shared.binance_roll import Roll
 from shared.binance_subscriptions import Subscriptions
 from shared.clock import Clock, SystemClock
-from shared.websocket_frames import CloseCode, FrameParser, Message, Opcode, ProtocolError, encode_close, encode_frame
 
 MAX_AGE_S = 23 * 3600.0  # the exchange closes after 24 h; going first picks the moment
-CONNECT_TIMEOUT_S = 5.0
-SEND_TIMEOUT_S = 5.0
 IDLE_TIMEOUT_S = 10.0  # without a byte; half of it brings a ping, which any living server answers
 WAKE_S = 0.1  # how long a wish, or stop(), waits for a silent connection
-# Full jitter: before try n a random wait of up to BACKOFF_S * 2**n. The exchange allows one connection a second, and
-# who waits for prices shouldn't wait on after it is back.
+# Full jitter: before try n a random wait of up to BACKOFF_S * 2**n. The exchange allows one connection a second (300
+# in 5 minutes; this makes 120), and who waits for prices shouldn't wait on after it is back.
 BACKOFF_S, MAX_BACKOFF_S = 0.5, 5.0
 NEVER = float("inf")
 NOT_YET, STOPPED = "not started", "stopped"  # reasons of being away that are no fault
 STEADY_S = 5.0  # a connection that held this long starts the backoff anew
-READ_BYTES = 262_144
-MAX_MESSAGE_BYTES = 16_000_000  # all-market arrays have about one
-DATA_START, CONTROL_START = b'{"stream":"', b'{"stream":"!serverShutdown'
+# A flood of messages leaves no moment in which the thread waits, so other greenlets would starve: after so long without
+# one it sleeps for a moment. gevent.sleep(0) is not enough, it returns before timers and other sockets are looked at.
+BREATHE_AFTER_S, BREATH_S = 0.005, 0.0001
+WAITED_S = 0.001  # a call for messages that took longer has waited for them
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class StreamCounts:
-    """What happened since the start."""
+    """What happened since the start. `rolls` are changes of connection by plan, without a loss; not in `reconnects`."""
 
     connects: int = 0
+    rolls: int = 0
     messages: int = 0
     bytes: int = 0
     failed_callbacks: int = 0
 
     @property
     def reconnects(self) -> int:
-        """Connections after the first."""
-        return max(0, self.connects - 1)
-
-
-class _Lost(Exception):
-    """This connection is over; the next follows, at once if it ended by plan."""
-
-    def __init__(self, reason: str, *, planned: bool = False) -> None:
-        super().__init__(reason)
-        self.planned = planned
+        """Connections after the first that followed a loss."""
+        return max(0, self.connects - 1 - self.rolls)
 
 
 class BinanceStream:
@@ -85,12 +74,13 @@ class BinanceStream:
         self._on_message, self._on_state = on_message, on_state
         self._clock = clock or SystemClock()
         self._idle_timeout_s, self._max_age_s = idle_timeout_s, max_age_s
-        self._subscriptions = Subscriptions()
+        self._wishes = [Subscriptions()]  # the present connection's, and that of the one which is to follow
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._renew = threading.Event()
         self._thread: threading.Thread | None = None
         self._opened_at = NEVER  # when the present connection was reached
+        self._breathed_at = self._clock.monotonic()
         self.counts = StreamCounts()
         self.connected = False
         self.reason = NOT_YET
@@ -98,19 +88,23 @@ class BinanceStream:
     def subscribe(self, names: Iterable[str]) -> None:
         """Want these streams (`btcusdt@trade`), now and on every later connection. An unknown symbol stays silent, a
         malformed name is logged and dropped. Raises InvalidInput past 1024 streams."""
+        names = list(names)
         with self._lock:
-            self._subscriptions.add(names)
+            for subscriptions in self._wishes:
+                subscriptions.add(names)
 
     def unsubscribe(self, names: Iterable[str]) -> None:
         """Want these streams no longer; a few of their frames may still come."""
+        names = list(names)
         with self._lock:
-            self._subscriptions.remove(names)
+            for subscriptions in self._wishes:
+                subscriptions.remove(names)
 
     @property
     def streams(self) -> list[str]:
         """What is wanted."""
         with self._lock:
-            return list(self._subscriptions.wanted)
+            return list(self._wishes[0].wanted)
 
     def start(self) -> None:
         """Connect in the background, for ever again whenever the connection is lost; returns at once."""
@@ -135,8 +129,8 @@ class BinanceStream:
             self._renew.clear()
             self._opened_at, planned = NEVER, False
             try:
-                self._serve_one_connection()
-            except _Lost as lost:
+                self._serve()
+            except Lost as lost:
                 planned = lost.planned
                 self._set_state(False, str(lost))
             except Exception as error:  # whatever it is, the stream must go on
@@ -144,90 +138,78 @@ class BinanceStream:
                 self._set_state(False, f"failed: {type(error).__name__}")
             held = self._clock.monotonic() - self._opened_at >= STEADY_S
             failures = 0 if held else failures + 1
-            # A server that announces its end to each newcomer must not be stormed: at once is only the first try.
+            # A server that sends each newcomer away must not be stormed: at once is only the first try.
             if not (planned and failures <= 1):
                 self._renew.wait(random.uniform(0, min(MAX_BACKOFF_S, BACKOFF_S * 2**failures)))
         self._set_state(False, STOPPED)
 
-    def _serve_one_connection(self) -> None:
-        """Until it ends, which raises _Lost; or until stop()."""
+    def _serve(self) -> None:
+        """One connection after the other, until one is lost, which raises Lost; or until stop()."""
+        link, roll = self._open(self._wishes[0]), None
         try:
-            opened = websocket.create_connection(self._url, timeout=CONNECT_TIMEOUT_S, suppress_origin=True)
-        except (OSError, websocket.WebSocketException, ValueError) as error:
-            raise _Lost(f"can't connect: {type(error).__name__}: {error}"[:200]) from error
-        connection = _Connection(opened.sock, self._clock)
-        try:
-            with self._lock:
-                self._subscriptions.restart(self._clock.monotonic())
-            self.counts.connects += 1
-            self._opened_at = self._clock.monotonic()
+            self._opened_at = link.opened_at
             self._set_state(True, "connected")
             while not self._stopping.is_set():
-                self._turn(connection)
-            connection.send(encode_close(CloseCode.NORMAL, "", os.urandom(4)))
-        except ProtocolError as error:
-            raise _Lost(f"the exchange broke the protocol: {error.reason}") from error
-        except OSError as error:
-            raise _Lost(f"connection lost: {type(error).__name__}") from error
+                if self._renew.is_set():
+                    raise Lost("asked to reconnect", planned=True)
+                if roll is None and (link.ending or self._clock.monotonic() - link.opened_at > self._max_age_s):
+                    roll = self._begin_roll(link)
+                begun = self._clock.monotonic()
+                messages = link.receive(WAKE_S) if roll is None else roll.receive()
+                if self._clock.monotonic() - begun > WAITED_S:
+                    self._breathed_at = self._clock.monotonic()
+                self._deliver(messages)
+                self._breathe()
+                if roll is not None and roll.done and roll.next is not None:
+                    link.close()
+                    link, roll = self._end_roll(roll, roll.next), None
         finally:
-            opened.shutdown()  # type: ignore[no-untyped-call]  # the library is typed in part
-
-    def _turn(self, connection: "_Connection") -> None:
-        now = self._clock.monotonic()
-        if self._renew.is_set() and not self._stopping.is_set():
-            raise _Lost("asked to reconnect", planned=True)
-        if now - connection.opened_at > self._max_age_s:
-            raise _Lost("planned before the exchange's 24 h", planned=True)
-        with self._lock:
-            command = self._subscriptions.next_command(now)
-            overdue = self._subscriptions.is_overdue(now)
-        if overdue:
-            raise _Lost("no answer to a command")
-        if command is not None:
-            connection.send(encode_frame(Opcode.TEXT, command, os.urandom(4)))
-        connection.keep_alive(now, self._idle_timeout_s)
-        for message in connection.receive():
-            self._take(connection, message)
-
-    def _take(self, connection: "_Connection", message: Message) -> None:
-        data = message.data
-        if message.opcode is Opcode.TEXT and isinstance(data, bytes):
-            self.counts.messages += 1
-            self.counts.bytes += len(data)
-            if data.startswith(DATA_START) and not data.startswith(CONTROL_START):
-                self._deliver(data)
-            else:
-                self._take_other(data)
-        elif message.opcode is Opcode.PING:
-            connection.send(encode_frame(Opcode.PONG, data, os.urandom(4)))
-        elif message.opcode is Opcode.CLOSE:
-            connection.send(encode_close(message.close_code, "", os.urandom(4)))
-            raise _Lost(f"closed by the exchange: {message.close_code} {data!s}")
-
-    def _take_other(self, text: bytes) -> None:
-        """The answer to a command, the announced end of the server, or data in an unusual order of keys."""
-        try:
-            document: Any = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return  # garbage: what it hides shows as silence
-        if not isinstance(document, dict):
-            return
-        data = document.get("data", document)
-        if isinstance(data, dict) and data.get("e") == "serverShutdown":
-            raise _Lost("the server announced its end", planned=True)
-        if "stream" in document:
-            self._deliver(text)
-        elif "result" in document or "error" in document or "code" in document:
+            if roll is not None:
+                roll.abandon()
+            link.close()
             with self._lock:
-                self._subscriptions.take_answer(document)
+                del self._wishes[1:]
 
-    def _deliver(self, text: bytes) -> None:
-        try:
-            self._on_message(text)
-        except Exception:
-            self.counts.failed_callbacks += 1
-            if self.counts.failed_callbacks <= 3:  # not per message: that would fill the disk
-                log.exception("on_message failed")
+    def _open(self, subscriptions: Subscriptions) -> Link:
+        opened = connect(self._url)
+        self.counts.connects += 1
+        return Link(opened, subscriptions, self._lock, self._clock, self._idle_timeout_s)
+
+    def _begin_roll(self, link: Link) -> Roll:
+        log.info("the connection %s; opening the next", "is announced to end" if link.ending else "nears its 24 h")
+        with self._lock:
+            self._wishes = [link.subscriptions, link.subscriptions.copy()]
+        following = self._wishes[1]
+        return Roll(link, lambda: self._open(following), self._clock)
+
+    def _end_roll(self, roll: Roll, following: Link) -> Link:
+        with self._lock:
+            self._wishes = [following.subscriptions]
+        self._opened_at = following.opened_at
+        if roll.cut_short:  # what the old one had yet to bring may be missing: a loss, to be filled by REST
+            self._set_state(False, f"{roll.cut_short}, while the next connection began")
+            self._set_state(True, "connected")
+        else:
+            self.counts.rolls += 1
+        return following
+
+    def _breathe(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._breathed_at > BREATHE_AFTER_S:
+            self._clock.sleep(BREATH_S)
+            self._breathed_at = now
+
+    def _deliver(self, messages: list[bytes]) -> None:
+        self.counts.messages += len(messages)
+        self.counts.bytes += sum(map(len, messages))
+        on_message = self._on_message
+        for message in messages:
+            try:
+                on_message(message)
+            except Exception:
+                self.counts.failed_callbacks += 1
+                if self.counts.failed_callbacks <= 3:  # not per message: that would fill the disk
+                    log.exception("on_message failed")
 
     def _set_state(self, connected: bool, reason: str) -> None:
         # The first attempt's failure counts as a change: somebody waits for it.
@@ -240,40 +222,3 @@ class BinanceStream:
         except Exception:
             self.counts.failed_callbacks += 1
             log.exception("on_state failed")
-
-
-class _Connection:
-    """The open socket with its parser; one thread uses it, so TLS needs no lock."""
-
-    def __init__(self, sock: Any, clock: Clock) -> None:
-        self._socket, self._clock = sock, clock
-        self._parser = FrameParser(masked=False, max_message_bytes=MAX_MESSAGE_BYTES, text_as_bytes=True)
-        self.opened_at = self._heard_at = clock.monotonic()
-        self._pinged_at = self.opened_at
-        sock.settimeout(WAKE_S)
-
-    def receive(self) -> Iterable[Message]:
-        """What came within `WAKE_S`. Raises OSError at the end of the stream, ProtocolError for what must not come."""
-        try:
-            chunk = self._socket.recv(READ_BYTES)
-        except TimeoutError:
-            return ()
-        if not chunk:
-            raise ConnectionResetError("end of stream")
-        self._heard_at = self._clock.monotonic()
-        return self._parser.feed(chunk)
-
-    def send(self, frame: bytes) -> None:
-        """All of it. Raises OSError."""
-        self._socket.settimeout(SEND_TIMEOUT_S)
-        self._socket.sendall(frame)
-        self._socket.settimeout(WAKE_S)
-
-    def keep_alive(self, now: float, idle_timeout_s: float) -> None:
-        """Raise _Lost after `idle_timeout_s` without a byte; ping once at half of it."""
-        silent_s = now - self._heard_at
-        if silent_s > idle_timeout_s:
-            raise _Lost(f"silent for {silent_s:.0f} s")
-        if silent_s > idle_timeout_s / 2 and self._pinged_at <= self._heard_at:
-            self._pinged_at = now
-            self.send(encode_frame(Opcode.PING, b"", os.urandom(4)))

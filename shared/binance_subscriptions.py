@@ -59,6 +59,17 @@ class Subscriptions:
             del self.wanted[name]
         self._enqueue("UNSUBSCRIBE", known)
 
+    def copy(self) -> "Subscriptions":
+        """The same wishes for another connection, of which nothing has been asked yet."""
+        other = Subscriptions()
+        other.wanted = dict(self.wanted)
+        return other
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every command has been sent and answered."""
+        return not self._queue and not self._unanswered
+
     def restart(self, now: float) -> None:
         """A new connection knows nothing: ask for all that is wanted."""
         self._queue.clear()

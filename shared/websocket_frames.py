@@ -128,7 +128,7 @@ class FrameParser:
         self._text_as_bytes = text_as_bytes
         self._buffer = bytearray()
         self._fragments = bytearray()
-        self._fragmented: Opcode | None = None
+        self.fragmented: Opcode | None = None  # of the message that has begun and not ended
         self._closed = False
         self._error: ProtocolError | None = None
 
@@ -223,22 +223,22 @@ class FrameParser:
 
     def _join(self, opcode: Opcode, final: bool, payload: bytes) -> Message | None:
         if opcode is Opcode.CONTINUATION:
-            if self._fragmented is None:
+            if self.fragmented is None:
                 raise ProtocolError(CloseCode.PROTOCOL_ERROR, "a continuation without a beginning")
-        elif self._fragmented is not None:
+        elif self.fragmented is not None:
             raise ProtocolError(CloseCode.PROTOCOL_ERROR, "a new message inside a fragmented one")
         elif final:
             return self._data_message(opcode, payload)
         else:
-            self._fragmented = opcode
+            self.fragmented = opcode
         if len(self._fragments) + len(payload) > self._max_message_bytes:
             raise ProtocolError(CloseCode.TOO_BIG, f"a message may hold {self._max_message_bytes} bytes")
         self._fragments += payload
         if not final:
             return None
-        whole, kind = bytes(self._fragments), self._fragmented
+        whole, kind = bytes(self._fragments), self.fragmented
         self._fragments.clear()
-        self._fragmented = None
+        self.fragmented = None
         return self._data_message(kind, whole)
 
     def _data_message(self, opcode: Opcode, payload: bytes) -> Message:

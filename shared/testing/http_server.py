@@ -10,6 +10,11 @@ Reply = tuple[int, dict[str, str], bytes]
 Responder = Callable[[BaseHTTPRequestHandler], Reply | None]
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a caller that was killed with its connections is no fault to be printed."""
+
+
 class HttpServer:
     """Answers each GET by `respond(handler)`; None from it cuts the connection. `asked` holds the request targets."""
 
@@ -36,7 +41,7 @@ class HttpServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Silent."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"

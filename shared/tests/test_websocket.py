@@ -316,3 +316,63 @@ def test_everything_but_an_upgrade_of_ours_falls_through(gate: WebSocketGate) ->
 def test_pongs_are_dated_by_the_monotonic_clock(pair: tuple[WebSocket, Peer]) -> None:
     ws, _ = pair
     assert 0 <= time.monotonic() - ws.last_pong_at < 60
+
+
+def fill(ws: WebSocket) -> int:
+    """Post until the kernel takes no more; how many frames of 10,000 bytes that were."""
+    count = 0
+    while ws.post(encode_frame(Opcode.TEXT, b"x" * 10_000)):
+        count += 1
+    return count + 1
+
+
+def test_what_is_posted_leaves_at_once_while_the_peer_reads(pair: tuple[WebSocket, Peer]) -> None:
+    ws, peer = pair
+    for n in range(100):
+        assert ws.post(encode_frame(Opcode.TEXT, str(n)))
+        assert peer.read().data == str(n)
+    assert (ws.unsent, ws.unsent_bytes, ws.behind_s) == (False, 0, 0.0)
+
+
+def test_what_the_kernel_does_not_take_waits_in_order_and_post_never_blocks(pair: tuple[WebSocket, Peer]) -> None:
+    ws, peer = pair
+    posted = fill(ws)
+    kept = ws.unsent_bytes
+    assert 0 < kept <= 10_004
+    wait_until(lambda: ws.behind_s > 0)
+    assert ws.post(encode_frame(Opcode.TEXT, "last")) is False
+    assert ws.unsent_bytes == kept + 6
+    got = 0
+    while (text := peer.read().data) != "last":
+        got += len(text)
+        ws.flush()
+    assert got == posted * 10_000
+    assert (ws.flush(), ws.behind_s) == (True, 0.0)
+
+
+def test_posted_frames_and_blocking_ones_never_mix(pair: tuple[WebSocket, Peer]) -> None:
+    ws, peer = pair
+    posted = fill(ws)
+    sender = threading.Thread(target=lambda: ws.send_text("y" * 500_000))
+    sender.start()
+    wait_until(lambda: ws.unsent_bytes > 100_000, what="the blocking sender in the queue")
+    ws.post(encode_frame(Opcode.TEXT, "z"))
+    found = [peer.read().data[0] for _ in range(posted + 2)]
+    sender.join(5)
+    assert found == ["x"] * posted + ["y", "z"]
+    assert ws.flush()
+
+
+def test_posting_to_a_connection_that_has_ended_does_nothing(pair: tuple[WebSocket, Peer]) -> None:
+    ws, _ = pair
+    fill(ws)
+    ws.abort()
+    assert (ws.post(b"more"), ws.flush()) == (True, True)
+
+
+def test_a_peer_that_left_is_found_by_posting(pair: tuple[WebSocket, Peer]) -> None:
+    ws, peer = pair
+    peer.socket.close()
+    ws.post(encode_frame(Opcode.TEXT, "anyone?"))
+    ws.post(encode_frame(Opcode.TEXT, "anyone?"))
+    assert ws.closed

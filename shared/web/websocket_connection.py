@@ -3,9 +3,11 @@
 Works on plain sockets with threads and, where gevent has patched the process, on gevent's with greenlets.
 """
 
+import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from shared.websocket_frames import (
@@ -53,6 +55,13 @@ class WebSocket:
         self._parser = FrameParser(masked=True, max_message_bytes=max_message_bytes)
         self._pending: Iterator[Message] = iter(())
         self._send_lock = threading.Lock()
+        # Everything that leaves goes through here, so that what waits and what blocks never mix within a frame.
+        self._unsent: deque[memoryview] = deque()
+        self._behind_since: float | None = None
+        # The descriptor while `post` may write to it at once: open, nothing kept, nobody sending. One number to look at
+        # for each client and tick, since what is looked at has to come from memory: with 200 clients that were not
+        # looked at for 10 ms, five attributes cost as much as a fifth of the system call.
+        self._free_fd = sock.fileno()
         self._receive_lock = threading.Lock()
         self._close_sent_at: float | None = None
         self._broken = False
@@ -94,6 +103,68 @@ class WebSocket:
                 raise WebSocketClosed("the connection is closing")
             self._write(frames)
 
+    def post(self, frames: bytes) -> bool:
+        """Send ready bytes without waiting: what the kernel doesn't take now is kept, in order, for `flush`.
+
+        True when nothing is left. Never blocks, never raises; on a connection that has ended it does nothing. The bytes
+        are kept by reference, so one blob that many slow peers wait for is held once. Any greenlet may call it beside
+        other senders; of real threads only one may send by whatever way, since this takes no lock: taking one that
+        is free costs 0.5 to 0.9 µs under gevent, a tenth of all that a send costs.
+        """
+        fd = self._free_fd
+        if fd < 0:
+            return self._keep(frames)
+        try:
+            # Not the socket's `send`, which waits first where the socket has a time-out.
+            sent = os.write(fd, frames)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.abort()
+            return True
+        if sent == len(frames):
+            return True
+        return self._keep(memoryview(frames)[sent:])
+
+    def _keep(self, frames: bytes | memoryview) -> bool:
+        if self._broken or self._close_sent_at is not None:
+            return True
+        self._free_fd = -1
+        self._unsent.append(memoryview(frames))
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Send what `post` had to keep, as far as the kernel takes it now; True when nothing is left."""
+        if not self._send_lock.acquire(blocking=False):
+            return False  # somebody waits for the peer with a frame of his own; what is kept goes with it
+        try:
+            while self._unsent and not self._broken:
+                self._forget(os.write(self._socket.fileno(), self._unsent[0]))
+            self._all_sent()
+        except BlockingIOError:
+            self._behind_since = self._behind_since or time.monotonic()
+        except OSError:
+            self.abort()
+        finally:
+            self._send_lock.release()
+        return self._broken or not self._unsent
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something is kept for a peer that doesn't read fast enough."""
+        return bool(self._unsent)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much is kept for a peer that doesn't read fast enough."""
+        return sum(map(len, self._unsent))
+
+    @property
+    def behind_s(self) -> float:
+        """For how long something has been kept without a break; 0 when nothing is."""
+        since = self._behind_since
+        return time.monotonic() - since if since is not None and self._unsent else 0.0
+
     def ping(self, payload: bytes = b"") -> None:
         """Ask for a sign of life; the answer shows in `last_pong_at`. Raises WebSocketClosed."""
         self.send_frame(encode_frame(Opcode.PING, payload))
@@ -108,10 +179,12 @@ class WebSocket:
             except WebSocketClosed:
                 return
             self._close_sent_at = time.monotonic()
+            self._free_fd = -1
 
     def abort(self) -> None:
         """End the connection without a word, at once: for a peer that doesn't read. Wakes sender and receiver."""
         self._broken = True
+        self._free_fd = -1  # before the descriptor can be another's
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -203,14 +276,15 @@ class WebSocket:
             self.close_code, self.close_reason = message.close_code, str(message.data)
 
     def _write(self, data: bytes) -> None:
-        """Send all of it. The socket's time-out is the receiver's business, so the bound is kept here."""
+        """Send it after what is kept. The socket's time-out is the receiver's business, so the bound is here."""
         if self._broken:
             raise WebSocketClosed("the connection is lost")
         deadline = time.monotonic() + self._send_timeout_s
-        view = memoryview(data)
-        while view:
+        self._free_fd = -1
+        self._unsent.append(memoryview(data))
+        while self._unsent:
             try:
-                view = view[self._socket.send(view) :]
+                self._forget(self._socket.send(self._unsent[0]))
                 continue
             except TimeoutError:
                 if time.monotonic() < deadline:
@@ -219,3 +293,15 @@ class WebSocket:
                 pass  # handled as the time-out is: the connection is of no more use
             self.abort()
             raise WebSocketClosed("the peer is gone or does not read")
+        self._all_sent()
+
+    def _all_sent(self) -> None:
+        self._behind_since = None
+        if not self._broken and self._close_sent_at is None:
+            self._free_fd = self._socket.fileno()
+
+    def _forget(self, sent: int) -> None:
+        if sent == len(self._unsent[0]):
+            self._unsent.popleft()
+        else:
+            self._unsent[0] = self._unsent[0][sent:]

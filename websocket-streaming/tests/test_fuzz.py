@@ -14,8 +14,12 @@ from shared.testing.process import ServiceProcess
 pytestmark = [pytest.mark.integration, pytest.mark.websocket]
 
 COUNT = 1000
-WORDS = ["BTCUSDT", "", "ethusdt", "\u0000", "\ud83d\ude00", "X" * 500, "price", "spot", "futures", "../..", "NaN"]
-KEYS = ["symbols", "channels", "market", "interval", "last", "__proto__", ""]
+WORDS = [
+    "BTCUSDT", "", "ethusdt", "\u0000", "\ud83d\ude00", "X" * 500, "price", "orderbook", "klines", "spot", "futures",
+    "a-token-x", "../..", "NaN",
+]  # fmt: skip
+KEYS = ["symbols", "channels", "market", "interval", "last", "token", "symbol", "name", "crosses", "__proto__", ""]
+EVENTS = ["subscribe", "unsubscribe", "alert", "alerts", "alert_remove"]
 DEEP = "[" * 5000 + "]" * 5000
 
 
@@ -32,7 +36,7 @@ def value(rng: random.Random, depth: int = 3) -> Any:
 
 def packet(rng: random.Random) -> str:
     """A Socket.IO message inside an Engine.IO one, from nearly right to garbage."""
-    text = json.dumps([rng.choice(["subscribe", "unsubscribe", "connect", "disconnect", 5, "x", None]), value(rng)])
+    text = json.dumps([rng.choice([*EVENTS, "connect", "disconnect", 5, "x", None]), value(rng)])
     choices = [
         "42" + text, "42" + text, f"42{rng.randrange(10**6)}" + text, "42" + text[: rng.randrange(len(text))],
         "42" + json.dumps(value(rng)), "43" + text, "45" + text, "451-" + text, "46" + text, "44{}", "49", "4",
@@ -56,7 +60,7 @@ def test_wrong_events_are_answered_and_the_connection_lives(
     rng = random.Random(1)
     client = connect(service.base_url)
     for _ in range(COUNT):
-        client.client.emit(rng.choice(["subscribe", "unsubscribe", "nonsense"]), value(rng))
+        client.client.emit(rng.choice([*EVENTS, "nonsense"]), value(rng))
     huge = {"symbols": [f"SYM{n}USDT" for n in range(10_000)]}
     since = len(client.events)
     client.client.emit("subscribe", huge)

@@ -7,7 +7,8 @@ from shared.logger import get_logger
 from shared.testing.fakes import FakeClock
 from websocket_streaming.exchange_time import ExchangeTime
 from websocket_streaming.gap_filler import GapFiller
-from websocket_streaming.price_book import PriceBook, Symbol, Ticker
+from websocket_streaming.price_book import PriceBook
+from websocket_streaming.ticks import Symbol, Ticker
 
 BTC, ETH = Symbol("spot", "BTCUSDT"), Symbol("spot", "ETHUSDT")
 
@@ -21,7 +22,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.book = PriceBook(self.clock, ExchangeTime(self.clock), epoch="e", venue="simulator")
+        self.book = PriceBook(self.clock, ExchangeTime(self.clock))
         self.book.set_connected("spot", True)
         self.answers: dict[str, Ticker] | None = {}
         self.asked: list[set[str]] = []
@@ -33,14 +34,12 @@ class Desk:
             is_wanted=self.wanted.__contains__, publish=self.published.append, renew=self.renewed.extend,
         )  # fmt: skip
 
-    def tickers(self, names: list[str]) -> dict[str, Ticker]:
+    def tickers(self, market: str, names: list[str]) -> dict[str, Ticker]:
+        assert market == "spot"
         self.asked.append(set(names))
         if self.answers is None:
             raise Unavailable("away")
         return self.answers
-
-    def time_ms(self) -> int:
-        raise AssertionError("not asked here")
 
 
 @pytest.fixture

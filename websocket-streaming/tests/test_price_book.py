@@ -6,7 +6,8 @@ import pytest
 
 from shared.testing.fakes import FakeClock
 from websocket_streaming.exchange_time import ExchangeTime
-from websocket_streaming.price_book import PriceBook, Symbol, Ticker, Trade
+from websocket_streaming.price_book import PriceBook
+from websocket_streaming.ticks import MarkPrice, Symbol, Ticker, Trade
 
 NOW_MS = 1_762_000_000_000
 BTC = Symbol("spot", "BTCUSDT")
@@ -17,6 +18,10 @@ def ticker(trade_id: int = 10, price: float = 100.0, event_ms: int = NOW_MS, **m
     return Ticker(price, trade_id, event_ms, **figures)
 
 
+def trade(price: float, trade_id: int, event_ms: int = NOW_MS) -> Trade:
+    return Trade(price, trade_id, event_ms, 1.0, event_ms, False)
+
+
 class Desk:
     """A book whose exchange's clock runs with a clock that the test moves."""
 
@@ -25,7 +30,7 @@ class Desk:
         self.exchange_time = ExchangeTime(self.clock)
         self.exchange_time.anchor(NOW_MS, self.clock.monotonic(), self.clock.monotonic())
         self._started = self.clock.monotonic()
-        self.book = PriceBook(self.clock, self.exchange_time, epoch="e1", venue="simulator")
+        self.book = PriceBook(self.clock, self.exchange_time)
         self.book.set_connected("spot", True)
 
     @property
@@ -45,24 +50,23 @@ def desk() -> Desk:
 
 def test_an_update_has_exactly_the_contracts_fields(desk: Desk) -> None:
     desk.book.on_ticker(BTC, ticker(event_ms=NOW_MS + 123))
-    assert desk.book.next_update(BTC) == {
+    assert desk.book.update(BTC) == {
         "symbol": "BTCUSDT", "price": 100.0, "volume": 5.0, "high": 120.0, "low": 90.0, "change": 1.5,
-        "changePercent": 1.52, "timestamp": "2025-11-01T12:26:40.123000Z", "venue": "simulator", "market": "spot",
-        "seq": 1, "epoch": "e1", "stale": False,
+        "changePercent": 1.52, "timestamp": "2025-11-01T12:26:40.123000Z", "market": "spot", "stale": False,
     }  # fmt: skip
 
 
 def test_a_trade_sets_the_price_and_leaves_the_24_h_figures(desk: Desk) -> None:
     desk.book.on_ticker(BTC, ticker())
-    assert desk.book.on_trade(BTC, Trade(101.0, 11, NOW_MS))
-    document = desk.book.next_update(BTC)
+    assert desk.book.on_trade(BTC, trade(101.0, 11, NOW_MS))
+    document = desk.book.update(BTC)
     assert document is not None
     assert (document["price"], document["volume"], document["high"]) == (101.0, 5.0, 120.0)
 
 
 def test_nothing_is_sent_before_the_24_h_figures_are_known(desk: Desk) -> None:
-    assert not desk.book.on_trade(BTC, Trade(101.0, 11, NOW_MS))
-    assert desk.book.next_update(BTC) is None
+    assert not desk.book.on_trade(BTC, trade(101.0, 11, NOW_MS))
+    assert desk.book.update(BTC) is None
     assert desk.book.on_ticker(BTC, ticker(trade_id=10))
     assert desk.price() == 101.0
 
@@ -70,13 +74,13 @@ def test_nothing_is_sent_before_the_24_h_figures_are_known(desk: Desk) -> None:
 @pytest.mark.parametrize("trade_id", [9, 10])
 def test_an_older_or_repeated_trade_changes_nothing(desk: Desk, trade_id: int) -> None:
     desk.book.on_ticker(BTC, ticker(trade_id=10))
-    assert not desk.book.on_trade(BTC, Trade(55.0, trade_id, NOW_MS))
+    assert not desk.book.on_trade(BTC, trade(55.0, trade_id, NOW_MS))
     assert desk.price() == 100.0
 
 
 def test_a_ticker_that_lags_behind_the_trades_does_not_move_the_price_back(desk: Desk) -> None:
     desk.book.on_ticker(BTC, ticker(trade_id=10))
-    desk.book.on_trade(BTC, Trade(105.0, 14, NOW_MS))
+    desk.book.on_trade(BTC, trade(105.0, 14, NOW_MS))
     assert desk.book.on_ticker(BTC, ticker(trade_id=12, price=102.0, volume=6.0, event_ms=NOW_MS + 5))
     document = desk.book.update(BTC)
     assert document is not None
@@ -88,13 +92,20 @@ def test_a_ticker_from_before_the_held_one_is_ignored(desk: Desk) -> None:
     assert not desk.book.on_ticker(BTC, ticker(trade_id=9, volume=4.0))
 
 
-def test_numbers_rise_by_one_and_go_on_after_the_symbol_was_dropped(desk: Desk) -> None:
-    desk.book.on_ticker(BTC, ticker())
-    sent = [desk.book.next_update(BTC) for _ in range(2)]
-    desk.book.drop(BTC)
-    desk.book.on_ticker(BTC, ticker())
-    sent.append(desk.book.next_update(BTC))
-    assert [document and document["seq"] for document in sent] == [1, 2, 3]
+def test_a_perpetuals_mark_price_and_funding_stand_beside_the_price_and_make_nothing_fresh(desk: Desk) -> None:
+    symbol = Symbol("futures", "BTCUSDT")
+    desk.book.set_connected("futures", True)
+    mark = MarkPrice(NOW_MS, 100.5, 100.25, 0.0001, NOW_MS + 3_600_000)
+    assert not desk.book.on_mark(symbol, mark)
+    desk.book.on_ticker(symbol, ticker())
+    assert desk.book.on_mark(symbol, mark)
+    assert not desk.book.on_mark(symbol, MarkPrice(NOW_MS - 1, 1.0, 1.0, 0.0, NOW_MS))
+    document = desk.book.update(symbol) or {}
+    assert (document["mark_price"], document["index_price"], document["funding_rate"]) == (100.5, 100.25, 0.0001)
+    assert document["next_funding_time"] == "2025-11-01T13:26:40.000000Z"
+    desk.clock.advance(11)
+    desk.book.on_mark(symbol, MarkPrice(NOW_MS + 11_000, 100.5, 100.25, 0.0001, NOW_MS + 3_600_000))
+    assert desk.book.is_stale(symbol)
 
 
 def test_everything_is_stale_while_the_upstream_is_away(desk: Desk) -> None:
@@ -123,13 +134,13 @@ def test_trades_that_only_rest_knows_are_filled_in_and_leave_the_symbol_stale_un
     assert desk.book.on_check(BTC, ticker(trade_id=15, price=110.0, event_ms=desk.now_ms), 10)
     assert desk.price() == 110.0
     assert desk.book.is_stale(BTC)
-    desk.book.on_trade(BTC, Trade(111.0, 16, desk.now_ms))
+    desk.book.on_trade(BTC, trade(111.0, 16, desk.now_ms))
     assert not desk.book.is_stale(BTC)
 
 
 def test_rest_that_lags_behind_a_living_stream_changes_nothing(desk: Desk) -> None:
     desk.book.on_ticker(BTC, ticker(trade_id=10))
-    desk.book.on_trade(BTC, Trade(120.0, 20, NOW_MS))
+    desk.book.on_trade(BTC, trade(120.0, 20, NOW_MS))
     assert not desk.book.on_check(BTC, ticker(trade_id=9), 10)
     assert desk.price() == 120.0
 
@@ -138,13 +149,13 @@ def test_an_exchange_that_began_its_numbering_anew_is_followed(desk: Desk) -> No
     desk.book.on_ticker(BTC, ticker(trade_id=1_000_000))
     assert desk.book.on_check(BTC, ticker(trade_id=3, price=50.0), 1_000_000)
     assert desk.price() == 50.0
-    assert desk.book.on_trade(BTC, Trade(51.0, 4, NOW_MS))
+    assert desk.book.on_trade(BTC, trade(51.0, 4, NOW_MS))
 
 
 def test_data_that_flow_with_old_event_times_are_stale(desk: Desk) -> None:
     desk.book.on_ticker(BTC, ticker(trade_id=10))
     desk.clock.advance(60)
-    desk.book.on_trade(BTC, Trade(101.0, 11, NOW_MS))
+    desk.book.on_trade(BTC, trade(101.0, 11, NOW_MS))
     assert desk.book.age_s(BTC) == 60.0
     assert desk.book.is_stale(BTC)
 

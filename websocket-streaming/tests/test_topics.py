@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from websocket_streaming.topics import MAX_DETAILS, read_symbol, read_wish
+from websocket_streaming.topics import MAX_DETAILS, Position, Topic, read_symbol, read_wish
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
@@ -37,17 +37,34 @@ def test_a_malformed_wish_names_the_field(payload: Any, field: str) -> None:
     assert [(problem.code, problem.details[0]["field"]) for problem in problems] == [("validation_error", field)]
 
 
-def test_what_is_not_served_yet_says_so_and_asks_for_nothing() -> None:
-    futures = read_wish({"symbols": ["BTCUSDT"], "market": "futures"})
-    assert [problem.code for problem in futures.problems] == ["market_not_served"]
-    assert "futures" in futures.problems[0].message
-    assert futures.topics == []
+def test_every_channel_of_both_markets_is_served_and_klines_have_an_interval() -> None:
+    wish = read_wish({"symbols": ["btcusdt"], "market": "futures", "channels": ["klines", "liquidations"]})
+    assert wish.topics == [Topic("klines", "futures", "BTCUSDT", "1m"), Topic("liquidations", "futures", "BTCUSDT")]
+    assert read_wish({"symbols": ["X"], "channels": ["klines"], "interval": "1M"}).topics[0].interval == "1M"
+    assert wish.problems == []
 
 
-def test_a_channel_not_served_yet_says_so_while_the_others_are_meant() -> None:
-    wish = read_wish({"symbols": ["BTCUSDT"], "channels": ["price", "orderbook", "klines"]})
+def test_spot_has_no_liquidations_while_the_other_channels_are_meant() -> None:
+    wish = read_wish({"symbols": ["BTCUSDT"], "channels": ["price", "liquidations"]})
     assert wish.channels == ["price"]
-    assert [problem.code for problem in wish.problems] == ["channel_not_served"] * 2
+    assert [problem.details[0]["field"] for problem in wish.problems] == ["channels"]
+
+
+@pytest.mark.parametrize(
+    ("market", "interval"), [("spot", "7m"), ("futures", "1s"), ("spot", None), ("spot", ["1m"]), ("spot", "1H")]
+)
+def test_a_wrong_interval_is_named_while_the_other_channels_are_meant(market: str, interval: Any) -> None:
+    wish = read_wish({"symbols": ["X"], "channels": ["klines", "price"], "interval": interval, "market": market})
+    assert [problem.details[0]["field"] for problem in wish.problems] == ["interval"]
+    assert wish.channels == ["price"]
+
+
+def test_positions_are_read_per_channel_symbol_and_interval() -> None:
+    last = {"price:btcusdt": {"epoch": "e", "seq": 7}, "klines:BTCUSDT:5m": {"epoch": "e", "seq": 3}, "trades:X": 5}
+    wish = read_wish({"symbols": ["BTCUSDT"], "channels": ["price", "klines"], "interval": "5m", "last": last})
+    assert [wish.position(topic) for topic in wish.topics] == [Position("e", 7), Position("e", 3)]
+    assert wish.position(Topic("trades", "spot", "X")) == Position("", 0)
+    assert wish.position(Topic("price", "spot", "ETHUSDT")) is None
 
 
 def test_wrong_symbols_are_named_and_the_valid_rest_is_meant() -> None:
@@ -73,5 +90,5 @@ def test_symbols_may_hold_any_scripts_letters_and_an_underscore(text: str, symbo
 def test_whatever_was_sent_is_read(payload: Any) -> None:
     wish = read_wish(payload)
     assert all(read_symbol(symbol) == symbol for symbol in wish.symbols)
-    assert len(wish.problems) <= 8
+    assert len(wish.problems) <= 9
     assert all(problem.payload().keys() == {"code", "message", "details"} for problem in wish.problems)

@@ -62,21 +62,18 @@ class TestRest:
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "not_found"
 
-    @pytest.mark.parametrize("query", ["market=futures", "market=moon", "nothing=1", "market=spot&market=spot"])
+    @pytest.mark.parametrize("query", ["market=moon", "nothing=1", "market=spot&market=spot"])
     def test_a_query_that_is_not_served_is_refused(self, streaming: ServiceProcess, query: str) -> None:
         answer = requests.get(f"{streaming.base_url}/price/BTCUSDT?{query}", timeout=10)
         assert answer.status_code == 422
         assert answer.json()["success"] is False
-
-    @pytest.mark.parametrize("path", ["/orderbook/BTCUSDT", "/trades/BTCUSDT", "/klines/BTCUSDT?interval=1m"])
-    def test_what_comes_later_is_404(self, streaming: ServiceProcess, path: str) -> None:
-        assert requests.get(streaming.base_url + path, timeout=10).status_code == 404
 
     def test_symbols_lists_defaults_active_ones_and_markets(self, streaming: ServiceProcess) -> None:
         data = streaming.get("/symbols")["data"]
         assert data["default_symbols"] == ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ADAUSDT"]
         assert set(data["default_symbols"]) <= set(data["active_symbols"])
         assert "spot" in data["supported"]
+        assert "futures" in data["supported"]
 
     def test_stats_count_streams_subscriptions_and_rates(self, streaming: ServiceProcess) -> None:
         data = streaming.get("/stats")["data"]
@@ -171,9 +168,10 @@ class TestSocketIo:
     @pytest.mark.parametrize(
         ("payload", "code"),
         [
-            ({"symbols": ["BTCUSDT"], "market": "futures"}, "market_not_served"),
-            ({"symbols": ["BTCUSDT"], "channels": ["orderbook"]}, "channel_not_served"),
-            ({"symbols": ["BTCUSDT"], "channels": ["klines"], "interval": "1m"}, "channel_not_served"),
+            ({"symbols": ["BTCUSDT"], "market": "moon"}, "validation_error"),
+            ({"symbols": ["BTCUSDT"], "channels": ["news"]}, "validation_error"),
+            ({"symbols": ["BTCUSDT"], "channels": ["klines"], "interval": "7m"}, "validation_error"),
+            ({"symbols": ["NOPE"], "channels": ["trades"], "market": "futures"}, "unknown_symbol"),
             ("BTCUSDT", "validation_error"),
             (None, "validation_error"),
             ({"symbols": [1, 2]}, "validation_error"),
@@ -256,7 +254,8 @@ class TestPlainWebSocket:
         ("path", "code"),
         [
             ("/stream/price/XRPXRP", "unknown_symbol"),
-            ("/stream/price/BTCUSDT?market=futures", "market_not_served"),
+            ("/stream/klines/BTCUSDT/7m", "validation_error"),
+            ("/stream/liquidations/BTCUSDT", "validation_error"),
             ("/stream/price/BTCUSDT?market=moon", "validation_error"),
         ],
     )
@@ -268,7 +267,7 @@ class TestPlainWebSocket:
         assert opcode == websocket.ABNF.OPCODE_CLOSE
 
     @pytest.mark.parametrize(
-        "path", ["/stream/orderbook/BTCUSDT", "/stream/trades/BTCUSDT", "/stream/klines/BTCUSDT/1m", "/stream", "/x"]
+        "path", ["/stream/news/BTCUSDT", "/stream/klines/BTCUSDT", "/stream/trades/BTCUSDT/1m", "/stream", "/x"]
     )
     def test_every_other_path_is_404(self, streaming: ServiceProcess, path: str) -> None:
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:

@@ -7,7 +7,8 @@ from typing import Protocol
 from shared.clock import Clock
 from shared.errors import FleetError
 from shared.logger import FleetLogger
-from websocket_streaming.price_book import PriceBook, Symbol, Ticker
+from websocket_streaming.price_book import PriceBook
+from websocket_streaming.ticks import Symbol, Ticker
 from websocket_streaming.watchdog import Watchdog
 
 AGAIN_AFTER_S = 1.0
@@ -18,12 +19,8 @@ PAUSE_S = 0.5
 class Exchange(Protocol):
     """The exchange's REST side. Everything raises Unavailable when it can't be asked; retry later."""
 
-    def tickers(self, names: list[str]) -> dict[str, Ticker]:
-        """24 h figures of spot symbols, by name; those that the exchange doesn't know are left out."""
-        ...
-
-    def time_ms(self) -> int:
-        """The exchange's clock, Unix milliseconds."""
+    def tickers(self, market: str, names: list[str]) -> dict[str, Ticker]:
+        """24 h figures of a market's symbols, by name; those that the exchange doesn't know are left out."""
         ...
 
 
@@ -68,7 +65,7 @@ class GapFiller:
             self.fill(wanted)
             return False
         for symbol in wanted:
-            ticker = tickers.get(symbol.name)
+            ticker = tickers.get(symbol)
             if ticker and self._is_wanted(symbol) and self._book.on_ticker(symbol, ticker):
                 self._publish(symbol)
         return True
@@ -80,7 +77,7 @@ class GapFiller:
         tickers = self._ask(symbols) or {}
         missed = []
         for symbol, trade_id in asked.items():
-            ticker = tickers.get(symbol.name)
+            ticker = tickers.get(symbol)
             if ticker and trade_id is not None and self._book.on_check(symbol, ticker, trade_id):
                 missed.append(symbol)
                 self._publish(symbol)
@@ -89,11 +86,14 @@ class GapFiller:
             self._logger.warning("the stream missed trades of %s; filled by REST", names)
             self._renew(missed)
 
-    def _ask(self, symbols: list[Symbol]) -> dict[str, Ticker] | None:
-        if not symbols:
-            return {}
+    def _ask(self, symbols: list[Symbol]) -> dict[Symbol, Ticker] | None:
+        found: dict[Symbol, Ticker] = {}
         try:
-            return self._exchange.tickers([symbol.name for symbol in symbols])
+            for market in dict.fromkeys(symbol.market for symbol in symbols):
+                names = [symbol.name for symbol in symbols if symbol.market == market]
+                tickers = self._exchange.tickers(market, names)
+                found |= {Symbol(market, name): ticker for name, ticker in tickers.items()}
         except FleetError as error:
             self._logger.warning("asking REST for %d symbols failed: %s", len(symbols), error.message)
             return None
+        return found

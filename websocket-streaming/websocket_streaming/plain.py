@@ -1,21 +1,20 @@
-"""Plain WebSocket: `/stream/price/<symbol>` sends the same payloads as Socket.IO, each as {"event", "data"}."""
+"""Plain WebSocket: `/stream/<channel>/<symbol>` sends the same payloads as Socket.IO, each as {"event", "data"}."""
 
 import socket
-import threading
+import sys
 import time
 import uuid
-from collections import deque
+from collections.abc import Callable
 
+import orjson
 from werkzeug.wrappers import Request
 
-from shared.web.websocket import WebSocket, WebSocketClosed
-from shared.web.websocket_connection import SEND_TIMEOUT_S
+from shared.web.websocket import WebSocket
 from shared.websocket_frames import CloseCode
-from websocket_streaming.fanout import Fanout, Update
-from websocket_streaming.price_channel import PriceChannel
-from websocket_streaming.topics import SPOT, Problem, read_wish
+from websocket_streaming.channels import Channels
+from websocket_streaming.fanout import Fanout, Form, encode
+from websocket_streaming.topics import DEFAULT_INTERVAL, SPOT, Problem, read_wish
 
-MAX_UNSENT = 64
 # The kernel would grow a stalled client's buffer to 4 MB.
 SEND_BUFFER_BYTES = 131_072
 PING_EVERY_S = 25.0
@@ -27,85 +26,78 @@ def bound_send_buffer(request: Request) -> None:
     request.environ["fleet.socket"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
-class PlainClient:
-    """One connection: a bounded queue and the sender that empties it."""
+class WebSocketClient:
+    """An open WebSocket as the fan-out sees it: it takes everything until bytes have to wait for its reader."""
 
-    def __init__(self, ws: WebSocket) -> None:
+    def __init__(self, ws: WebSocket, form: Form) -> None:
         self._ws = ws
-        self._unsent: deque[bytes] = deque()
-        self._work = threading.Event()
-        self.was_slow = False
+        self.form = form
+        self.post = ws.post  # called for every client and tick: no layer between
+        self.flush = ws.flush
+        self.end = ws.abort
 
     @property
-    def has_room(self) -> bool:
+    def room(self) -> int:
         """See `fanout.Client`."""
-        return len(self._unsent) < MAX_UNSENT
+        return 0 if self._ws.unsent else sys.maxsize
 
-    def push(self, update: Update) -> None:
+    @property
+    def behind_s(self) -> float:
         """See `fanout.Client`."""
-        self._unsent.append(update.frame)
-        self._work.set()
-
-    def run(self) -> None:
-        """Send what is queued, joined into one write, until the connection ends."""
-        while not self._ws.closed:
-            if not self._work.wait(timeout=1.0):
-                continue
-            self._work.clear()
-            frames = b"".join(self._unsent)
-            self._unsent.clear()
-            started = time.monotonic()
-            try:
-                self._ws.send_frame(frames)
-            except WebSocketClosed:
-                self.was_slow = time.monotonic() - started >= SEND_TIMEOUT_S
-                return
+        return self._ws.behind_s
 
 
 class PlainStreams:
     """Serves plain connections."""
 
-    def __init__(self, channel: PriceChannel, fanout: Fanout) -> None:
-        self._channel, self._fanout = channel, fanout
+    def __init__(self, channels: Channels, fanout: Fanout) -> None:
+        self._channels, self._fanout = channels, fanout
 
-    def price(self, ws: WebSocket, request: Request, symbol: str) -> None:
-        """Stream a symbol's price until the client leaves."""
+    def handler(self, channel: str) -> Callable[..., None]:
+        """Streams a symbol's channel until the client leaves; klines' path names an interval, too."""
+
+        def serve(ws: WebSocket, request: Request, symbol: str, interval: str = DEFAULT_INTERVAL) -> None:
+            self._serve(ws, request, channel, symbol, interval)
+
+        return serve
+
+    def _serve(self, ws: WebSocket, request: Request, channel: str, symbol: str, interval: str) -> None:
         bound_send_buffer(request)
         name = f"plain-{uuid.uuid4().hex}"
-        wish = read_wish({"symbols": [symbol], "market": request.args.get("market", SPOT)})
-        topics = self._channel.admit(name, wish)
+        market = request.args.get("market", SPOT)
+        wish = read_wish({"symbols": [symbol], "market": market, "channels": [channel], "interval": interval})
+        topics = self._channels.admit(name, wish)
         if wish.problems:
             _refuse(ws, wish.problems[0])
             return
-        client = PlainClient(ws)
-        sender = threading.Thread(target=client.run, name=name, daemon=True)
-        sender.start()
-        self._fanout.join(name, client)
+        self._fanout.join(name, WebSocketClient(ws, "plain"))
         try:
-            self._channel.subscribe(name, topics)
-            _listen(ws, client)
+            self._channels.subscribe(name, topics, wish)
+            _listen(ws)
         finally:
-            self._channel.drop(name)
+            self._channels.drop(name)
             self._fanout.leave(name)
-            if client.was_slow:
-                self._fanout.count_slow()
 
 
-def _listen(ws: WebSocket, client: PlainClient) -> None:
+def _listen(ws: WebSocket) -> None:
     """Nothing is expected from the client; its pongs say that it is there."""
-    told = Update("error", Problem("unexpected_message", "This stream only sends; the path names what").payload())
+    told = _error(Problem("unexpected_message", "This stream only sends; the path names what"))
     while True:
         try:
             if ws.receive(timeout_s=PING_EVERY_S) is None:
                 return
-            if client.has_room:
-                client.push(told)
+            if not ws.unsent:
+                ws.post(told)
         except TimeoutError:
             if time.monotonic() - ws.last_pong_at > GONE_AFTER_S:
                 ws.abort()
             ws.ping()
 
 
+def _error(problem: Problem) -> bytes:
+    return encode("plain", "error", orjson.dumps(problem.payload()))
+
+
 def _refuse(ws: WebSocket, problem: Problem) -> None:
-    ws.send_frame(Update("error", problem.payload()).frame)
+    ws.send_frame(_error(problem))
     ws.close(CloseCode.TRY_LATER if problem.code == "upstream_unavailable" else CloseCode.POLICY, problem.code)

@@ -2,21 +2,21 @@
 
 from typing import Any, Literal
 
-from shared.errors import InvalidInput, NotFound
 from shared.service import Service
 from shared.web.models import Answer, Query
-from websocket_streaming.price_channel import PriceChannel
-from websocket_streaming.topics import SERVED_MARKETS, SPOT, read_symbol
+from websocket_streaming.channels import Channels
+from websocket_streaming.market_routes import MarketName, named
+from websocket_streaming.topics import MARKETS
 
 
 class PriceQuery(Query):
     """Which market."""
 
-    market: Literal["spot", "futures"] = "spot"
+    market: MarketName = "spot"
 
 
 class PriceUpdate(Answer):
-    """The newest price with its 24 h figures; the same as the event `price_update`."""
+    """The newest price with its 24 h figures; as the event `price_update`. Futures' mark price stands beside."""
 
     symbol: str
     price: float
@@ -27,7 +27,7 @@ class PriceUpdate(Answer):
     changePercent: float
     timestamp: str
     venue: Literal["binance", "simulator"]
-    market: Literal["spot", "futures"]
+    market: MarketName
     seq: int
     epoch: str
     stale: bool
@@ -56,27 +56,22 @@ class SymbolsAnswer(Answer):
     data: SymbolsData
 
 
-def add_routes(service: Service, channel: PriceChannel, price_limit: int) -> None:
+def add_routes(service: Service, channels: Channels, price_limit: int) -> None:
     """Put the calls on the service."""
 
     @service.route(
-        "GET", "/price/<symbol>", limit=price_limit, query=PriceQuery, answer=PriceAnswer,
+        "GET", "/price/<symbol>", limit=price_limit, query=PriceQuery, answer=PriceAnswer, hot=True,
         summary="The newest price of a symbol",
     )  # fmt: skip
     def price(symbol: str, query: PriceQuery) -> dict[str, Any]:
-        if query.market not in SERVED_MARKETS:
-            raise InvalidInput.field("market", f"{query.market} is not served yet")
-        name = read_symbol(symbol)
-        if name is None:
-            raise NotFound("that is not a symbol: 1 to 32 letters, digits or _")
-        document, source, age_s = channel.price(name)
+        document, source, age_s = channels.price.price(named(symbol, query.market))
         return {"data": document, "source": source, "age_ms": round(age_s * 1000), "stale": document["stale"]}
 
     @service.route("GET", "/symbols", answer=SymbolsAnswer, summary="The symbols streamed now")
     def symbols() -> dict[str, Any]:
         document = {
-            "default_symbols": [topic.symbol for topic in channel.subscriptions.permanent],
-            "active_symbols": channel.active_symbols,
-            "supported": f"any symbol that the exchange lists on {SPOT}, on demand",
+            "default_symbols": list(dict.fromkeys(topic.symbol for topic in channels.subscriptions.permanent)),
+            "active_symbols": channels.active_symbols,
+            "supported": f"any symbol that the exchange lists on {' or '.join(MARKETS)}, on demand",
         }
         return {"data": document}

@@ -1,19 +1,28 @@
 """Builds the service: the only file that names concrete parts and wires them."""
 
 import secrets
-from typing import Any
 
 from shared.clock import Clock, SystemClock
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
 from websocket_streaming.background import Background
+from websocket_streaming.book_channel import BookChannel
+from websocket_streaming.channels import Channels
 from websocket_streaming.engine_websocket import PATH as SOCKETIO_PATH
+from websocket_streaming.errands import Errands
 from websocket_streaming.exchange_time import ExchangeTime
-from websocket_streaming.fanout import Fanout
-from websocket_streaming.feeds.binance import BinanceExchange, BinanceFeed, binance_answers
+from websocket_streaming.fanout import CatchUp, Fanout
+from websocket_streaming.feeds.binance import BinanceFeed
+from websocket_streaming.feeds.rest import BinanceExchange, binance_answers
+from websocket_streaming.fetched import Fetched
+from websocket_streaming.journal import Journal
+from websocket_streaming.kline_channel import KlineChannel
+from websocket_streaming.liquidation_channel import LiquidationChannel
+from websocket_streaming.market_routes import add_market_routes
 from websocket_streaming.plain import PlainStreams
-from websocket_streaming.price_book import PriceBook, Symbol
+from websocket_streaming.price_book import PriceBook
 from websocket_streaming.price_channel import PriceChannel
+from websocket_streaming.report import report, show
 from websocket_streaming.routes import add_routes
 from websocket_streaming.settings import StreamingSettings
 from websocket_streaming.sockets import SocketIoServer
@@ -21,10 +30,13 @@ from websocket_streaming.stores.newest import NewestPrices
 from websocket_streaming.stores.verdict import VerdictFile
 from websocket_streaming.subscriptions import Subscriptions
 from websocket_streaming.symbol_list import SymbolList
-from websocket_streaming.topics import PRICE, SPOT, Topic
+from websocket_streaming.ticks import Symbol
+from websocket_streaming.topics import CHANNELS, FUTURES, KLINES, MARKETS, PRICE, SPOT, TRADES, Topic
+from websocket_streaming.trade_channel import TradeChannel
 from websocket_streaming.venue import Venue, choose_venue
 
 READY_WITHIN_S = 5.0  # ready with the default prices held; by then without them too (upstream away), saying so
+ERRANDS_AT_ONCE = 3  # questions to REST under way; more would only queue at the exchange
 
 
 def build(settings: StreamingSettings | None = None, *, clock: Clock | None = None) -> Service:
@@ -32,143 +44,128 @@ def build(settings: StreamingSettings | None = None, *, clock: Clock | None = No
     settings = settings or StreamingSettings.read()
     clock = clock or SystemClock()
     service = create_service("websocket-streaming", settings, import_name="websocket_streaming", clock=clock)
-    exchange = BinanceExchange()
-    exchange_time = ExchangeTime(clock)
-    permanent = [Topic(PRICE, SPOT, name) for name in settings.default_symbols]
+    exchange, errands = BinanceExchange(), Errands(clock, service.logger)
+    # Trades of the default symbols come anyway, with their prices; so their holes are found and filled, too.
+    permanent = [Topic(channel, SPOT, name) for channel in (PRICE, TRADES) for name in settings.default_symbols]
     subscriptions = Subscriptions(permanent, settings.MAX_SYMBOLS_PER_CLIENT)
-    fanout = Fanout(subscriptions, clock)
-    channel = PriceChannel(
-        clock=clock,
-        logger=service.logger,
-        exchange_time=exchange_time,
-        book=PriceBook(clock, exchange_time, epoch=secrets.token_hex(8)),
-        subscriptions=subscriptions,
-        symbols=SymbolList(exchange, clock),
-        exchange=exchange,
-        publisher=fanout,
-        max_symbols=settings.MAX_SYMBOLS,
-    )
+    catch_up: dict[str, CatchUp] = {}
+    fanout = Fanout(subscriptions, clock, catch_up)
+    channels = _make_channels(service, settings, clock, exchange, errands, subscriptions, fanout)
+    catch_up |= channels.catch_up
     cache = RedisCache.from_settings(settings)
-    add_routes(service, channel, settings.RATE_LIMIT_PRICE)
-    service.websocket("/stream/price/<symbol>", PlainStreams(channel, fanout).price)
+    add_routes(service, channels, settings.RATE_LIMIT_PRICE)
+    add_market_routes(service, channels, settings.RATE_LIMIT_MARKET)
+    plain = PlainStreams(channels, fanout)
+    for channel in CHANNELS:
+        interval = "/<interval>" if channel == KLINES else ""
+        service.websocket(f"/stream/{channel}/<symbol>{interval}", plain.handler(channel))
     service.max_websockets = settings.MAX_CLIENTS
     service.leave_websockets(SOCKETIO_PATH)
     sockets = SocketIoServer(
-        service, channel, fanout, max_clients=settings.MAX_CLIENTS, max_event_bytes=settings.MAX_EVENT_BYTES
+        service, channels, fanout, max_clients=settings.MAX_CLIENTS, max_event_bytes=settings.MAX_EVENT_BYTES
     )
-    _report(service, channel, fanout, cache)
+    report(service, channels, fanout, cache)
     held = [Symbol(SPOT, name) for name in settings.default_symbols]
-    service.ready_when(lambda: service.health.uptime_s > READY_WITHIN_S or all(map(channel.book.ticker, held)))
+    book = channels.price.book
+    service.ready_when(lambda: service.health.uptime_s > READY_WITHIN_S or all(map(book.ticker, held)))
     service.on_drain(sockets.close)
-    service.on_start(lambda: _start(service, settings, channel, fanout, exchange, cache))
+    service.on_start(lambda: _start(service, settings, channels, fanout, sockets, exchange, errands, cache))
     return service
+
+
+def _make_channels(
+    service: Service,
+    settings: StreamingSettings,
+    clock: Clock,
+    exchange: BinanceExchange,
+    errands: Errands,
+    subscriptions: Subscriptions,
+    fanout: Fanout,
+) -> Channels:
+    log, exchange_time = service.logger, ExchangeTime(clock)
+    journal = Journal(fanout, secrets.token_hex(8), clock)
+    listings = {market: SymbolList(exchange.lister(market), clock) for market in MARKETS}
+    book, fetched = PriceBook(clock, exchange_time), Fetched(clock, listings)
+
+    def renew(topics: list[Topic]) -> None:
+        channels.renew(topics)
+
+    channels = Channels(
+        clock=clock, exchange_time=exchange_time, exchange=exchange, subscriptions=subscriptions, listings=listings,
+        journal=journal, max_symbols=settings.MAX_SYMBOLS,
+        price=PriceChannel(
+            clock=clock, logger=log, book=book, journal=journal, wanted=subscriptions, exchange=exchange,
+            fetched=fetched, renew=renew,
+        ),
+        trades=TradeChannel(
+            clock=clock, logger=log, journal=journal, errands=errands, exchange=exchange, prices=book, fetched=fetched,
+            renew=renew,
+        ),
+        klines=KlineChannel(
+            clock=clock, exchange_time=exchange_time, journal=journal, errands=errands, exchange=exchange,
+            fetched=fetched, renew=renew,
+        ),
+        books=BookChannel(
+            clock=clock, logger=log, exchange_time=exchange_time, journal=journal, errands=errands, exchange=exchange,
+            fetched=fetched, renew=renew,
+        ),
+        liquidations=LiquidationChannel(clock, journal, renew),
+    )  # fmt: skip
+    return channels
 
 
 def _start(
     service: Service,
     settings: StreamingSettings,
-    channel: PriceChannel,
+    channels: Channels,
     fanout: Fanout,
+    sockets: SocketIoServer,
     exchange: BinanceExchange,
+    errands: Errands,
     cache: RedisCache,
 ) -> None:
     log, clock = service.logger, service.clock
     verdicts = VerdictFile(settings.VAR_DIR, clock, log)
     venue = choose_venue(settings.MARKET, verdicts, lambda: binance_answers(settings.BINANCE_REST_URL))
-    rest_url, ws_url = _addresses(venue, settings)
-    channel.book.venue = venue
-    exchange.use(rest_url)
-    log.info("Market: %s at %s", venue, rest_url)
+    rest_urls, ws_urls = _addresses(venue, settings)
+    channels.journal.venue = venue
+    exchange.use(rest_urls[SPOT], rest_urls[FUTURES])
+    log.info("Market: %s at %s", venue, rest_urls[SPOT])
     log.info("Symbols: %s; any other on demand", ", ".join(settings.default_symbols))
 
-    newest = NewestPrices(cache, channel.book)
+    newest = NewestPrices(cache, channels.price.book, venue)
     newest.restore([Symbol(SPOT, name) for name in settings.default_symbols])
     log.info("Redis: %s", "connected" if cache.client else "none")
     log.info("Cache: newest prices in memory%s", " and in Redis" if cache.client else "")
 
-    feed = BinanceFeed(ws_url, SPOT, channel, clock, log)
-    channel.attach(feed)
+    feeds = [BinanceFeed(ws_urls[market], market, channels, clock, log) for market in MARKETS]
+    for market, feed in zip(MARKETS, feeds, strict=True):
+        channels.attach(market, feed)
     background = Background(clock, log)
     background.run("fan-out", fanout.run)
-    background.run("gap filler", channel.gaps.run)
-    background.every(1.0, "silence check", channel.gaps.check_silent)
-    background.every(1.0, "exchange time", channel.keep_time)
+    background.every(1.0, "pings", sockets.ping)
+    background.run("gap filler", channels.price.gaps.run)
+    for number in range(ERRANDS_AT_ONCE):
+        background.run(f"errands {number + 1}", errands.run)
+    background.every(1.0, "silence check", channels.price.check)
+    background.every(1.0, "channels check", channels.check)
+    background.every(1.0, "alerts", sockets.alert_events.check)
+    background.every(1.0, "exchange time", channels.keep_time)
     background.every(1.0, "newest prices to Redis", newest.save)
-    background.every(1.0, "closed symbols", feed.settle)
-    background.every(1.0, "figures", lambda: _show(service, channel, fanout))
-    feed.start()
+    for feed in feeds:
+        background.every(1.0, "closed streams", feed.settle)
+    background.every(1.0, "figures", lambda: show(service, channels, fanout))
+    for feed in feeds:
+        feed.start()
+        service.on_stop(feed.stop)
     service.on_stop(cache.close)
     service.on_stop(background.stop)
-    service.on_stop(feed.stop)
 
 
-def _addresses(venue: Venue, settings: StreamingSettings) -> tuple[str, str]:
-    """REST and stream base of the venue; the simulator has both under one address."""
+def _addresses(venue: Venue, settings: StreamingSettings) -> tuple[dict[str, str], dict[str, str]]:
+    """REST and stream bases of the venue's markets; the simulator has all under one address."""
     if venue == "binance":
-        return settings.BINANCE_REST_URL, settings.BINANCE_WS_URL
-    return settings.SIMULATOR_URL, "ws" + settings.SIMULATOR_URL.removeprefix("http")
-
-
-def _report(service: Service, channel: PriceChannel, fanout: Fanout, cache: RedisCache) -> None:
-    subscriptions, book = channel.subscriptions, channel.book
-
-    def upstream() -> dict[str, Any]:
-        if not book.is_connected(SPOT):
-            detail = f"the stream of {book.venue} is away (the log says why); prices held are marked stale"
-            return {"status": "degraded", "detail": detail}
-        stale = [symbol.name for symbol in book.symbols if book.is_stale(symbol)]
-        if stale:
-            return {"status": "degraded", "detail": f"stale: {', '.join(stale[:10])}"}
-        return {"status": "healthy", "detail": book.venue}
-
-    def stats() -> dict[str, Any]:
-        return {
-            "venue": book.venue,
-            "active_streams": len(channel.active_symbols),
-            "total_subscriptions": subscriptions.total,
-            "subscriptions_by_symbol": subscriptions.by_symbol,
-            "clients": fanout.clients,
-            "messages_in": channel.received.total,
-            "messages_out": fanout.sent.total,
-            "messages_in_per_second": channel.received.per_second,
-            "messages_out_per_second": fanout.sent.per_second,
-            "reconnects": channel.reconnects,
-            "slow_clients": fanout.slow_clients,
-        }
-
-    def health_metrics() -> dict[str, Any]:
-        return {
-            "active_streams": len(channel.active_symbols),
-            "active_symbols": channel.active_symbols,
-            "total_subscriptions": subscriptions.total,
-        }
-
-    service.health.add_dependency("upstream", upstream)
-    service.health.add_dependency("cache", cache.status)
-    service.health.metrics(health_metrics)
-    service.stats(stats)
-    service.metrics.describe("stream_active_symbols", "Symbols served upstream")
-    service.metrics.describe("stream_subscriptions", "Subscriptions over all clients")
-    service.metrics.describe("stream_clients", "Clients connected by Socket.IO or plain WebSocket")
-    service.metrics.describe("stream_messages_in", "Market messages that came from the exchange since the start")
-    service.metrics.describe("stream_messages_out", "Updates handed to clients since the start")
-    service.metrics.describe("stream_reconnects", "Times that the upstream was connected again since the start")
-    service.metrics.describe("stream_slow_clients", "Clients closed because they didn't read, since the start")
-
-
-def _show(service: Service, channel: PriceChannel, fanout: Fanout) -> None:
-    """Once a second: what became stale, and the figures. Not per message: that would cost more than the message."""
-    channel.publish_stale_changes()
-    channel.received.sample()
-    fanout.sent.sample()
-    figures = {
-        "active_symbols": len(channel.active_symbols),
-        "subscriptions": channel.subscriptions.total,
-        "clients": fanout.clients,
-        "messages_in": channel.received.total,
-        "messages_out": fanout.sent.total,
-        "reconnects": channel.reconnects,
-        "slow_clients": fanout.slow_clients,
-    }
-    for name, value in figures.items():
-        service.metrics.set_gauge(f"stream_{name}", value)
+        rest_urls = {SPOT: settings.BINANCE_REST_URL, FUTURES: settings.BINANCE_FUTURES_REST_URL}
+        return rest_urls, {SPOT: settings.BINANCE_WS_URL, FUTURES: settings.BINANCE_FUTURES_WS_URL}
+    url = settings.SIMULATOR_URL
+    return dict.fromkeys(MARKETS, url), dict.fromkeys(MARKETS, "ws" + url.removeprefix("http"))

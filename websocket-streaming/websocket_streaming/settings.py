@@ -24,9 +24,12 @@ class StreamingSettings(Settings):
         "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,ADAUSDT", description="spot symbols streamed from the start on, by comma"
     )
     RATE_LIMIT_PRICE: int = Field(300, ge=1, description="GET /price/<symbol>: calls a minute and client")
+    RATE_LIMIT_MARKET: int = Field(
+        300, ge=1, description="GET /orderbook, /trades, /klines: calls a minute and client, each"
+    )
     MAX_SYMBOLS_PER_CLIENT: int = Field(200, ge=1, le=200, description="symbols that one client may subscribe to")
     MAX_SYMBOLS: int = Field(
-        500, ge=1, le=512, description="symbols streamed at once (two streams each; the exchange's bound is 1,024)"
+        500, ge=1, le=512, description="symbols streamed at once (two streams each, or more, of 1,024)"
     )
     MAX_CLIENTS: int = Field(5000, ge=1, description="Socket.IO clients at once, and plain WebSockets likewise")
     MAX_EVENT_BYTES: int = Field(

@@ -2,51 +2,70 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from engineio.exceptions import EngineIOError
+from engineio.packet import MESSAGE
+from engineio.packet import Packet as EnginePacket
 from flask import request
 from flask_socketio import SocketIO
 from socketio.packet import CONNECT_ERROR, EVENT, Packet
 
 from shared.service import Service
-from websocket_streaming.engine_websocket import EngineWebSocket, SocketIoDoor
-from websocket_streaming.fanout import Fanout, Update
-from websocket_streaming.price_channel import PriceChannel
-from websocket_streaming.topics import Problem, read_wish
+from shared.websocket_frames import FrameParser
+from websocket_streaming.alert_events import AlertEvents
+from websocket_streaming.alerts import Alerts
+from websocket_streaming.channels import Channels
+from websocket_streaming.engine_websocket import Engine, EngineSession, SocketIoDoor
+from websocket_streaming.fanout import Fanout, Form
+from websocket_streaming.plain import WebSocketClient
+from websocket_streaming.topics import Problem, Topic, read_wish
 
-EVENTS = ("subscribe", "unsubscribe")
-MAX_QUEUED = 64
+ALERT_EVENTS = ("alert", "alert_remove", "alerts")
+EVENTS = ("subscribe", "unsubscribe", *ALERT_EVENTS)
 # python-socketio's client refuses more than 16 packets in one polling answer; some room is left for other events.
 MAX_QUEUED_POLLING = 8
 
 
-class SocketIoClient:
-    """One connection, as the fan-out sees it: engineio's own queue, which by itself has no bound."""
+class PollingClient:
+    """A session that isn't upgraded, as the fan-out sees it: engineio's own queue, which by itself has no bound."""
 
-    def __init__(self, engine_socket: Any) -> None:
-        self._socket = engine_socket
+    form: Form = "polling"
+    behind_s = 0.0  # one that polls no more is found by engineio's ping
+
+    def __init__(self, session: EngineSession) -> None:
+        self._session = session
 
     @property
-    def has_room(self) -> bool:
+    def room(self) -> int:
         """See `fanout.Client`."""
-        return bool(self._socket.queue.qsize() < (MAX_QUEUED if self._socket.upgraded else MAX_QUEUED_POLLING))
+        return max(0, MAX_QUEUED_POLLING - int(self._session.queue.qsize()))
 
-    def push(self, update: Update) -> None:
+    def post(self, frames: bytes) -> bool:
         """See `fanout.Client`."""
         try:
-            self._socket.send(update.packet)
+            for message in FrameParser(masked=False, max_message_bytes=len(frames)).feed(frames):
+                self._session.send(EnginePacket(MESSAGE, str(message.data)[1:]))
         except EngineIOError:
-            return  # it is closing; its disconnect event follows
+            pass  # it is closing; its disconnect event follows
+        return True
+
+    def flush(self) -> bool:
+        """See `fanout.Client`."""
+        return True
+
+    def end(self) -> None:
+        """See `fanout.Client`; never asked, since it is never behind."""
 
 
 class SocketIoServer:
     """Socket.IO on the service's app."""
 
     def __init__(
-        self, service: Service, channel: PriceChannel, fanout: Fanout, *, max_clients: int, max_event_bytes: int
+        self, service: Service, channels: Channels, fanout: Fanout, *, max_clients: int, max_event_bytes: int
     ) -> None:
-        self._service, self._channel, self._fanout = service, channel, fanout
+        self._service, self._channels, self._fanout = service, channels, fanout
         self._logger = service.logger
         quiet = logging.getLogger("socketio.quiet")
         quiet.setLevel(logging.CRITICAL)  # stock logs hold tracebacks and texts that a client chose
@@ -63,8 +82,7 @@ class SocketIoServer:
             engineio_logger=quiet,
         )
         self._engine = self.socketio.server.eio
-        adapter = type("Adapter", (EngineWebSocket,), {"on_slow": staticmethod(fanout.count_slow)})
-        self._engine._async = {**self._engine._async, "websocket": adapter}
+        self.ping = Engine(self._engine, service.clock, fanout.count_slow).ping
         self._engine.disconnect = self._end
         self._dispatch: Callable[[str, Any], None] = self._engine.handlers["message"]
         self._engine.on("message", self._on_message)
@@ -80,6 +98,11 @@ class SocketIoServer:
         self.socketio.on("disconnect")(self._on_disconnect)
         self.socketio.on("subscribe")(self._on_subscribe)
         self.socketio.on("unsubscribe")(self._on_unsubscribe)
+        self._alerts = Alerts(service.clock, lambda sid, document: self._emit(sid, "alert", document))
+        self.alert_events = AlertEvents(self._alerts, channels, self._emit)
+        channels.price.watch = self._alerts.on_price
+        for event in ALERT_EVENTS:
+            self.socketio.on(event)(partial(self._on_alert_event, event))
 
     def close(self) -> None:
         """Disconnect everyone (graceful stop); clients connect again by themselves."""
@@ -97,41 +120,48 @@ class SocketIoServer:
 
     def _on_connect(self, auth: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
         sid = _sid()
-        engine_socket = self._engine.sockets.get(self.socketio.server.manager.eio_sid_from_sid(sid, "/"))
-        if engine_socket is None:
+        session = self._engine.sockets.get(self.socketio.server.manager.eio_sid_from_sid(sid, "/"))
+        if session is None:
             return  # it went while it came
-        self._fanout.join(sid, SocketIoClient(engine_socket))
-        book = self._channel.book
-        self._emit(sid, "connected", {"sid": sid, "venue": book.venue, "epoch": book.epoch})
+        session.on_unsent = lambda: self._fanout.retry(sid)
+        session.on_upgrade = lambda: self._join(sid, session)
+        self._join(sid, session)
+        journal = self._channels.journal
+        self._emit(sid, "connected", {"sid": sid, "venue": journal.venue, "epoch": journal.epoch})
+
+    def _join(self, sid: str, session: EngineSession) -> None:
+        client = WebSocketClient(session.ws, "socket.io") if session.ws else PollingClient(session)
+        self._fanout.join(sid, client)
 
     def _on_disconnect(self, reason: object = None) -> None:  # noqa: ARG002  # python-socketio passes it
-        self._channel.drop(_sid())
+        self._channels.drop(_sid())
+        self._alerts.detach(_sid())
         self._fanout.leave(_sid())
 
     def _on_subscribe(self, payload: object = None, *_: object) -> None:
         sid = _sid()
         wish = read_wish(payload)
-        topics = self._channel.admit(sid, wish)
+        topics = self._channels.admit(sid, wish)
         self._explain(sid, wish.problems)
-        if not topics:
-            return
-        symbols = list(dict.fromkeys(topic.symbol for topic in topics))
-        self._emit(sid, "subscribed", {"symbols": symbols, "channels": wish.channels, "market": wish.market})
-        for topic in topics:
-            if f"{topic.channel}:{topic.symbol}" in wish.last:
-                about = {"symbol": topic.symbol, "channel": topic.channel, "market": topic.market}
-                self._emit(sid, "resync_required", about)
-        self._channel.subscribe(sid, topics)
+        if topics:
+            self._emit(sid, "subscribed", wish.granted(topics))
+            self._channels.subscribe(sid, topics, wish, on_lost=lambda topic: self._ask_to_resync(sid, topic))
 
     def _on_unsubscribe(self, payload: object = None, *_: object) -> None:
         sid = _sid()
         wish = read_wish(payload)
         self._explain(sid, wish.problems)
-        if not wish.topics:
-            return
-        self._channel.unsubscribe(sid, wish.topics)
-        document = {"symbols": wish.symbols, "channels": wish.channels, "market": wish.market}
-        self._emit(sid, "unsubscribed", document)
+        if wish.topics:
+            self._channels.unsubscribe(sid, wish.topics)
+            self._emit(sid, "unsubscribed", wish.granted(wish.topics))
+
+    def _on_alert_event(self, event: str, payload: object = None, *_: object) -> None:
+        sid = _sid()
+        self._explain(sid, self.alert_events.serve(event, sid, payload))
+
+    def _ask_to_resync(self, sid: str, topic: Topic) -> None:
+        about = {"symbol": topic.symbol, "channel": topic.channel, "market": topic.market}
+        self._emit(sid, "resync_required", about | ({"interval": topic.interval} if topic.interval else {}))
 
     def _on_message(self, engine_sid: str, data: object) -> None:
         """Before stock dispatch: what isn't one of our events is answered here, so that no client's text can raise."""
@@ -169,7 +199,7 @@ def _judge(data: object) -> Problem | None:
         return None
     content = packet.data
     if not isinstance(content, list) or not content or content[0] not in EVENTS:
-        return Problem("unknown_event", f"the events are {' and '.join(EVENTS)}")
+        return Problem("unknown_event", f"the events are {', '.join(EVENTS)}")
     return None
 
 

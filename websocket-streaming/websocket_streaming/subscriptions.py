@@ -1,6 +1,6 @@
 """Who wants what: clients per topic, topics per client, and when a topic's first client comes or its last one goes."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from websocket_streaming.topics import Topic
 
@@ -13,6 +13,7 @@ class Subscriptions:
         self.max_symbols = max_symbols_per_client
         self._clients_of: dict[Topic, set[str]] = {topic: set() for topic in self.permanent}
         self._topics_of: dict[str, set[Topic]] = {}
+        self.on_change: Callable[[str], None] = lambda _client: None  # told of each client whose topics changed
 
     def room(self, client: str, topics: Iterable[Topic]) -> list[Topic]:
         """Those of `topics` that the client may have besides what it has; a symbol counts once on all channels."""
@@ -34,6 +35,7 @@ class Subscriptions:
                 opened.append(topic)
             self._clients_of[topic].add(client)
             self._topics_of.setdefault(client, set()).add(topic)
+        self.on_change(client)
         return opened
 
     def remove(self, client: str, topics: Iterable[Topic]) -> list[Topic]:
@@ -48,6 +50,7 @@ class Subscriptions:
                 closed.append(topic)
         if not mine:
             self._topics_of.pop(client, None)
+        self.on_change(client)
         return closed
 
     def drop(self, client: str) -> list[Topic]:

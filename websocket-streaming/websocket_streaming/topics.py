@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-SPOT = "spot"
-PRICE = "price"
-MARKETS = ("spot", "futures")
-CHANNELS = ("price", "orderbook", "trades", "klines")
-SERVED_MARKETS = (SPOT,)
-SERVED_CHANNELS = (PRICE,)
+from websocket_streaming.ticks import Symbol
+
+SPOT, FUTURES = "spot", "futures"
+MARKETS = (SPOT, FUTURES)
+PRICE, ORDERBOOK, TRADES, KLINES, LIQUIDATIONS = "price", "orderbook", "trades", "klines", "liquidations"
+CHANNELS = (PRICE, ORDERBOOK, TRADES, KLINES, LIQUIDATIONS)
+INTERVALS = (
+    "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M",
+)  # fmt: skip  # case matters: 1m is a minute, 1M a month
+DEFAULT_INTERVAL = "1m"
+MAX_LAST = 1000  # positions that one wish may name
 
 MAX_SYMBOL_LENGTH = 32
 MAX_DETAILS = 20  # an error names that many entries; the message says how many there were
@@ -17,11 +22,24 @@ MAX_NAMED = 3  # symbols that the message itself names
 
 
 class Topic(NamedTuple):
-    """One channel of one symbol. Symbols are upper-case."""
+    """One channel of one symbol; klines have an interval too. Symbols are upper-case."""
 
     channel: str
     market: str
     symbol: str
+    interval: str = ""
+
+    @property
+    def of(self) -> Symbol:
+        """The symbol on its market."""
+        return Symbol(self.market, self.symbol)
+
+
+class Position(NamedTuple):
+    """The last update that a client has seen of a topic."""
+
+    epoch: str
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +62,34 @@ class Wish:
     market: str | None = None
     channels: list[str] = field(default_factory=list)
     symbols: list[str] = field(default_factory=list)
-    last: frozenset[str] = frozenset()
+    interval: str = DEFAULT_INTERVAL
+    last: dict[str, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def topics(self) -> list[Topic]:
-        """Every channel of every symbol that was asked for; none without a market that is served."""
+        """Every channel of every symbol that was asked for; none without a market."""
         if self.market is None:
             return []
-        return [Topic(channel, self.market, symbol) for channel in self.channels for symbol in self.symbols]
+        return [
+            Topic(channel, self.market, symbol, self.interval if channel == KLINES else "")
+            for channel in self.channels
+            for symbol in self.symbols
+        ]
+
+    def position(self, topic: Topic) -> Position | None:
+        """Where the client stands, if it said so: `price:BTCUSDT`, `klines:BTCUSDT:1m` (or without the interval)."""
+        key = f"{topic.channel}:{topic.symbol}"
+        return self.last.get(f"{key}:{topic.interval}") or self.last.get(key)
+
+    def granted(self, topics: list[Topic]) -> dict[str, Any]:
+        """What `subscribed` and `unsubscribed` say of these."""
+        document: dict[str, Any] = {
+            "symbols": list(dict.fromkeys(topic.symbol for topic in topics)),
+            "channels": list(dict.fromkeys(topic.channel for topic in topics)),
+            "market": self.market,
+        }
+        return document | ({"interval": self.interval} if KLINES in document["channels"] else {})
 
 
 def read_symbol(text: object) -> str | None:
@@ -64,13 +101,14 @@ def read_symbol(text: object) -> str | None:
 
 
 def read_wish(payload: object) -> Wish:
-    """Read `{symbols, channels, market, last}`; whatever a client sent, this returns and never raises."""
+    """Read `{symbols, channels, market, interval, last}`; whatever a client sent, this returns and never raises."""
     wish = Wish()
     if not isinstance(payload, Mapping):
         wish.problems.append(_invalid("payload", "must be an object such as {\"symbols\": [\"BTCUSDT\"]}"))
         return wish
     _read_market(payload.get("market", SPOT), wish)
     _read_channels(payload.get("channels", [PRICE]), wish)
+    _read_interval(payload.get("interval", DEFAULT_INTERVAL), wish)
     _read_symbols(payload.get("symbols"), wish)
     _read_last(payload.get("last", {}), wish)
     return wish
@@ -78,15 +116,10 @@ def read_wish(payload: object) -> Wish:
 
 def _read_market(value: object, wish: Wish) -> None:
     market = value.lower() if isinstance(value, str) else None
-    if market not in MARKETS:
-        wish.problems.append(_invalid("market", f"must be one of {', '.join(MARKETS)}"))
-    elif market not in SERVED_MARKETS:
-        wish.problems.append(Problem(
-            "market_not_served", f"The market {market} is not served yet; served: {', '.join(SERVED_MARKETS)}",
-            [{"field": "market", "message": "not served yet"}],
-        ))
-    else:
+    if market in MARKETS:
         wish.market = market
+    else:
+        wish.problems.append(_invalid("market", f"must be one of {', '.join(MARKETS)}"))
 
 
 def _read_channels(value: object, wish: Wish) -> None:
@@ -97,13 +130,18 @@ def _read_channels(value: object, wish: Wish) -> None:
         channel = entry.lower() if isinstance(entry, str) else None
         if channel not in CHANNELS:
             wish.problems.append(_invalid("channels", f"each must be one of {', '.join(CHANNELS)}"))
-        elif channel not in SERVED_CHANNELS:
-            wish.problems.append(Problem(
-                "channel_not_served", f"The channel {channel} is not served yet; served: {', '.join(SERVED_CHANNELS)}",
-                [{"field": "channels", "message": f"{channel} is not served yet"}],
-            ))
+        elif channel == LIQUIDATIONS and wish.market == SPOT:
+            wish.problems.append(_invalid("channels", "spot has no liquidations; futures have"))
         elif channel not in wish.channels:
             wish.channels.append(channel)
+
+
+def _read_interval(value: object, wish: Wish) -> None:
+    if value not in INTERVALS or (value == "1s" and wish.market == FUTURES):
+        wish.channels = [channel for channel in wish.channels if channel != KLINES]
+        wish.problems.append(_invalid("interval", f"must be one of {', '.join(INTERVALS)} (1s on spot alone)"))
+    else:
+        wish.interval = str(value)
 
 
 def _read_symbols(value: object, wish: Wish) -> None:
@@ -117,10 +155,24 @@ def _read_symbols(value: object, wish: Wish) -> None:
 
 
 def _read_last(value: object, wish: Wish) -> None:
-    if isinstance(value, Mapping):
-        wish.last = frozenset(key for key in value if isinstance(key, str))
-    else:
-        wish.problems.append(_invalid("last", "must be an object such as {\"price:BTCUSDT\": {\"epoch\", \"seq\"}}"))
+    """A position that isn't one counts as one that can't be served, so that the client is told to begin anew."""
+    if not isinstance(value, Mapping) or len(value) > MAX_LAST:
+        shape = "must be an object such as {\"price:BTCUSDT\": {\"epoch\", \"seq\"}}"
+        wish.problems.append(_invalid("last", f"{shape} with at most {MAX_LAST} entries"))
+        return
+    for key, entry in value.items():
+        if isinstance(key, str):
+            channel, _, rest = key.partition(":")
+            symbol, separator, interval = rest.partition(":")
+            wish.last[f"{channel.lower()}:{symbol.upper()}{separator}{interval}"] = _read_position(entry)
+
+
+def _read_position(entry: object) -> Position:
+    if isinstance(entry, Mapping):
+        epoch, seq = entry.get("epoch"), entry.get("seq")
+        if isinstance(epoch, str) and isinstance(seq, int) and not isinstance(seq, bool):
+            return Position(epoch, seq)
+    return Position("", 0)
 
 
 def about_symbols(code: str, message: str, symbols: list[str]) -> Problem:

@@ -1,6 +1,8 @@
 """Which symbols are silent and must be checked by REST: an open connection by itself proves nothing."""
 
-from websocket_streaming.price_book import SILENT_AFTER_S, PriceBook, Symbol
+from websocket_streaming.freshness import SILENT_AFTER_S
+from websocket_streaming.price_book import PriceBook
+from websocket_streaming.ticks import Symbol
 
 
 class Watchdog:

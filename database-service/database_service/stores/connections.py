@@ -108,19 +108,26 @@ class Connections:
         """
         self._require()
         with self._leash.hold(within_s) as hold, self.translating():
-            link = self._engine.raw_connection()
             try:
-                hold.on_pooled(link)
-                cursor = link.cursor()
-                with _at_most(link.driver_connection, longest):
-                    cursor.execute(text, values)
-                    return list(cursor.fetchall())
-            except self._errors as error:
-                if self._engine.dialect.is_disconnect(error, link, None):  # type: ignore[arg-type]  # as it calls itself
-                    link.invalidate(error)
+                link = self._engine.raw_connection()
+                try:
+                    hold.on_pooled(link)
+                    with _at_most(link.driver_connection, longest):
+                        return self._fetched(link, text, values)
+                finally:
+                    link.close()
+            except self._errors as error:  # as SQLAlchemy would hand it on
                 raise exc.DBAPIError(text, None, error) from error
-            finally:
-                link.close()
+
+    def _fetched(self, link: sa.PoolProxiedConnection, text: str, values: tuple[Any, ...]) -> list[Any]:
+        cursor = link.cursor()
+        try:
+            cursor.execute(text, values)
+            return list(cursor.fetchall())
+        except self._errors as error:
+            if self._engine.dialect.is_disconnect(error, link, None):  # type: ignore[arg-type]  # it calls itself so
+                link.invalidate(error)
+            raise
 
     def transact(self, work: Callable[[sa.Connection], T], alone: bool = False, rows: int = 0) -> T:
         """`work` in one transaction, again if another writer took a name between our look and our insert.

@@ -1,26 +1,28 @@
-"""Binance, or what speaks its protocol: streams into the price channel, REST for what streams can't tell."""
+"""Binance's streams, or those of what speaks its protocol, into the channels. One feed per market."""
 
-import threading
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import msgspec
 
-from shared.binance_client import BinanceClient
 from shared.binance_stream import STOPPED, BinanceStream
+from shared.binance_subscriptions import MAX_STREAMS
 from shared.clock import Clock
-from shared.errors import FleetError, InvalidInput, NotFound, RateLimited, Unavailable
 from shared.logger import FleetLogger
-from websocket_streaming.feeds.wire import RestTicker, TickerFrame, decode_frame
-from websocket_streaming.price_book import SILENT_AFTER_S, Symbol, Ticker, Trade
-from websocket_streaming.venue import PING_TIMEOUT_S
-
-STREAMS = ("trade", "ticker")
-REST_TIMEOUT_S = 5.0
-MAX_TOLD = 512  # symbols: the exchange's 1,024 streams of one connection
-MAX_NAMES = 100  # of one call: weight 2 up to 20, 40 up to 100
-
-T = TypeVar("T")
+from websocket_streaming.feeds.streams import ROUTES, channels_of, routes_of, streams
+from websocket_streaming.feeds.wire import (
+    DepthFrame,
+    ForceOrderFrame,
+    KlineFrame,
+    MarkPriceFrame,
+    TickerFrame,
+    TradeFrame,
+    decode_frame,
+)
+from websocket_streaming.freshness import SILENT_AFTER_S
+from websocket_streaming.ticks import Bar, Depth, Liquidation, MarkPrice, Symbol, Ticker, Trade
+from websocket_streaming.topics import Topic
 
 
 class Listener(Protocol):
@@ -34,157 +36,200 @@ class Listener(Protocol):
         """24 h figures."""
         ...
 
-    def on_connection(self, market: str, connected: bool) -> None:
-        """The upstream came or went."""
+    def on_mark(self, symbol: Symbol, mark: MarkPrice) -> None:
+        """A perpetual's mark price."""
+        ...
+
+    def on_bar(self, symbol: Symbol, interval: str, bar: Bar, event_ms: int) -> None:
+        """A kline's state."""
+        ...
+
+    def on_depth(self, symbol: Symbol, depth: Depth) -> None:
+        """A change of an order book."""
+        ...
+
+    def on_liquidation(self, symbol: Symbol, order: Liquidation) -> None:
+        """A forced order."""
+        ...
+
+    def on_connection(self, market: str, channels: Iterable[str], connected: bool) -> None:
+        """The upstream of these channels came or went."""
         ...
 
 
 class BinanceFeed:
-    """One connection with two streams per symbol. The channel opens and closes symbols; what comes goes to it."""
+    """A market's connections. Topics open and close; streams are asked for once, however many topics need them."""
 
     def __init__(self, url: str, market: str, listener: Listener, clock: Clock, logger: FleetLogger) -> None:
-        self._url, self._market, self._listener, self._clock, self._logger = url, market, listener, clock, logger
-        self._stream = BinanceStream(url, self._on_message, self._on_state, clock)
+        self._market, self._listener = market, listener
+        self._connections = {
+            path: _Connection(url, path, self, clock, logger, may_wait=market != "spot") for path in ROUTES[market]
+        }
+        self._up: set[str] = set()  # paths that are connected
+        self._wanted: Counter[tuple[str, str]] = Counter()  # streams, by how many topics need them
         self._symbols: dict[str, Symbol] = {}  # one object per name: nothing is made per message
-        self._told: set[Symbol] = set()  # what the exchange was asked for; a little more than is wanted
-        self._last_message_at = clock.monotonic()
-        self._connected_before = False
+        self._topics: dict[str, int] = {}  # how many topics a name has
+        self._handlers: dict[type, Callable[[Symbol, Any], None]] = {
+            TradeFrame: listener.on_trade, TickerFrame: listener.on_ticker, MarkPriceFrame: listener.on_mark,
+            DepthFrame: listener.on_depth,
+        }  # fmt: skip
 
     def start(self) -> None:
-        """Connect, and connect again whenever the connection is lost; returns at once."""
-        self._stream.start()
+        """Connect, and connect again whenever a connection is lost; returns at once."""
+        for connection in self._connections.values():
+            connection.start()
 
     def stop(self) -> None:
         """Disconnect."""
-        self._stream.stop()
+        for connection in self._connections.values():
+            connection.stop()
 
-    def open(self, symbols: list[Symbol]) -> None:
-        """See `price_channel.Upstream`."""
-        self._symbols.update({symbol.name: symbol for symbol in symbols})
-        if len(self._told.union(symbols)) > MAX_TOLD:
-            self.settle()
-        fresh = [symbol for symbol in symbols if symbol not in self._told]
-        self._told.update(fresh)
-        self._stream.subscribe(_streams(fresh))
+    def fits(self, topics: list[Topic]) -> list[Topic]:
+        """See `channels.Upstream`."""
+        held = {path: {name for route, name in self._wanted if route == path} for path in self._connections}
+        fitting = []
+        for topic in topics:
+            needed = streams(topic)
+            if all(name in held[path] or len(held[path]) < MAX_STREAMS for path, name in needed):
+                fitting.append(topic)
+                for path, name in needed:
+                    held[path].add(name)
+        return fitting
 
-    def close(self, symbols: list[Symbol]) -> None:
-        """See `price_channel.Upstream`. The exchange is told by `settle`."""
-        for symbol in symbols:
-            self._symbols.pop(symbol.name, None)
+    def open(self, topics: list[Topic]) -> None:
+        """See `channels.Upstream`."""
+        fresh: dict[str, list[str]] = {}
+        for topic in topics:
+            self._symbols.setdefault(topic.symbol, topic.of)
+            self._topics[topic.symbol] = self._topics.get(topic.symbol, 0) + 1
+            for stream in streams(topic):
+                self._wanted[stream] += 1
+                if self._wanted[stream] == 1:
+                    fresh.setdefault(stream[0], []).append(stream[1])
+        for path, names in fresh.items():
+            self._connections[path].subscribe(names)
+
+    def close(self, topics: list[Topic]) -> None:
+        """See `channels.Upstream`. The exchange is told by `settle`."""
+        for topic in topics:
+            for stream in streams(topic):
+                self._wanted[stream] -= 1
+                if self._wanted[stream] <= 0:
+                    del self._wanted[stream]
+            self._topics[topic.symbol] -= 1
+            if not self._topics[topic.symbol]:
+                del self._topics[topic.symbol], self._symbols[topic.symbol]
 
     def settle(self) -> None:
         """About once a second: unsubscribe from what was closed and not opened again meanwhile.
 
         The exchange takes 5 messages a second: a client that subscribes and unsubscribes in turn must not reach it.
         """
-        gone = [symbol for symbol in self._told if symbol.name not in self._symbols]
-        self._told.difference_update(gone)
-        self._stream.unsubscribe(_streams(gone))
+        for path, connection in self._connections.items():
+            connection.settle({name for route, name in self._wanted if route == path})
 
-    def renew(self, symbols: list[Symbol]) -> None:
-        """See `price_channel.Upstream`. A connection that brings nothing at all is replaced."""
-        if self._clock.monotonic() - self._last_message_at >= SILENT_AFTER_S:
-            self._stream.reconnect()
-            return
-        self._stream.unsubscribe(_streams(symbols))
-        self._stream.subscribe(_streams(symbols))
+    def renew(self, topics: list[Topic]) -> None:
+        """See `channels.Upstream`. A connection that brings nothing at all is replaced."""
+        for path, connection in self._connections.items():
+            names = [name for topic in topics for route, name in streams(topic) if route == path]
+            if names:
+                connection.renew(list(dict.fromkeys(names)))
 
-    def _on_message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> bool:
+        """A frame came; False when it is none of ours, or garbage: what it hides shows as silence."""
         try:
             data = decode_frame(message).data
         except msgspec.DecodeError:
-            return  # not one of our two streams, or garbage: what it hides shows as silence
-        self._last_message_at = self._clock.monotonic()
+            return False
         symbol = self._symbols.get(data.symbol)
         if symbol is None:
-            return  # some frames still come after UNSUBSCRIBE
-        if isinstance(data, TickerFrame):
-            self._listener.on_ticker(symbol, data.ticker())
-        else:
-            self._listener.on_trade(symbol, data.trade())
+            return True  # some frames still come after UNSUBSCRIBE
+        if handler := self._handlers.get(type(data)):
+            handler(symbol, data)
+        elif isinstance(data, KlineFrame):
+            self._listener.on_bar(symbol, data.bar.interval, data.bar, data.event_ms)
+        elif isinstance(data, ForceOrderFrame):
+            self._listener.on_liquidation(symbol, data.liquidation())
+        return True
+
+    def on_state(self, path: str, connected: bool) -> None:
+        """A connection came or went: tell the channels that stand on it, once all that they need is there."""
+        before = self._standing()
+        (self._up.add if connected else self._up.discard)(path)
+        if changed := before ^ self._standing():
+            self._listener.on_connection(self._market, sorted(changed), connected)
+
+    @property
+    def names(self) -> list[str]:
+        """The symbols that are streamed."""
+        return sorted(self._symbols)
+
+    def _standing(self) -> set[str]:
+        return {channel for channel in channels_of(self._market) if routes_of(self._market, channel) <= self._up}
+
+
+class _Connection:
+    """One connection, and what the exchange was asked for on it: a little more than is wanted."""
+
+    def __init__(
+        self, url: str, path: str, feed: BinanceFeed, clock: Clock, logger: FleetLogger, *, may_wait: bool
+    ) -> None:
+        self._url, self._path, self._feed, self._clock, self._logger = url + path, path, feed, clock, logger
+        self._stream = BinanceStream(url, self._on_message, self._on_state, clock, path=path)
+        self._told: set[str] = set()
+        self._last_message_at = clock.monotonic()
+        self._may_wait, self._started, self._wanted_start = may_wait, False, False
+        self._connected_before = False
+
+    def start(self) -> None:
+        """Connect; one that `may_wait` only when it has something to carry (an empty connection is of no use)."""
+        self._wanted_start = True
+        if not self._started and (self._told or not self._may_wait):
+            self._started = True
+            self._stream.start()
+
+    def stop(self) -> None:
+        """Disconnect."""
+        self._stream.stop()
+
+    def subscribe(self, names: list[str]) -> None:
+        """Ask for these too."""
+        if len(self._told.union(names)) > MAX_STREAMS:
+            self._feed.settle()
+        fresh = [name for name in names if name not in self._told]
+        self._told.update(fresh)
+        self._stream.subscribe(fresh)
+        if self._wanted_start:
+            self.start()
+
+    def settle(self, wanted: set[str]) -> None:
+        """Unsubscribe from all but these."""
+        gone = self._told - wanted
+        self._told -= gone
+        self._stream.unsubscribe(sorted(gone))
+
+    def renew(self, names: list[str]) -> None:
+        """Subscribe anew, or connect anew when nothing comes at all."""
+        if self._clock.monotonic() - self._last_message_at >= SILENT_AFTER_S:
+            self._stream.reconnect()
+            return
+        self._stream.unsubscribe(names)
+        self._stream.subscribe(names)
+
+    def _on_message(self, message: bytes) -> None:
+        if self._feed.on_message(message):
+            self._last_message_at = self._clock.monotonic()
 
     def _on_state(self, connected: bool) -> None:
         self._last_message_at = self._clock.monotonic()
-        self._listener.on_connection(self._market, connected)
+        self._feed.on_state(self._path, connected)
         if self._stream.reason == STOPPED:
             return
         if not connected:
             what = "lost" if self._connected_before else "away"
             self._logger.warning("Upstream %s at %s (%s); trying again", what, self._url, self._stream.reason)
             return
-        names = sorted(self._symbols) if not self._connected_before else [f"{len(self._symbols)} symbols again"]
+        names = self._feed.names if not self._connected_before else [f"{len(self._feed.names)} symbols again"]
         self._connected_before = True
         for name in names:
             self._logger.info("Upstream connected: %s", name)
-
-
-class BinanceExchange:
-    """Spot REST. Before `use` and while the exchange is away, every call raises Unavailable; retry later."""
-
-    def __init__(self) -> None:
-        self._client: BinanceClient | None = None
-
-    def use(self, base_url: str) -> None:
-        """Ask there from now on. Callers try again by themselves, so a call isn't repeated here."""
-        self._client = BinanceClient(base_url, timeout_s=REST_TIMEOUT_S, retries=0)
-
-    def tickers(self, names: list[str]) -> dict[str, Ticker]:
-        """See `gap_filler.Exchange`."""
-        found: dict[str, Ticker] = {}
-        for start in range(0, len(names), MAX_NAMES):
-            found |= self._tickers(names[start : start + MAX_NAMES])
-        return found
-
-    def time_ms(self) -> int:
-        """See `gap_filler.Exchange`."""
-        return self._ask(lambda client: client.time())
-
-    def list_symbols(self) -> frozenset[str]:
-        """See `symbol_list.Lister`."""
-        return self._ask(lambda client: client.trading_symbols())
-
-    def _tickers(self, names: list[str]) -> dict[str, Ticker]:
-        """One unknown name fails the whole call (-1121): then each half is asked for itself."""
-        try:
-            entries = msgspec.convert(
-                self._ask(lambda client: client.ticker_24h(names)), list[RestTicker], strict=False
-            )
-        except msgspec.ValidationError as error:
-            raise Unavailable(f"the exchange's 24 h figures can't be read: {error}") from None
-        except NotFound:
-            if len(names) == 1:
-                return {}
-            middle = len(names) // 2
-            return self._tickers(names[:middle]) | self._tickers(names[middle:])
-        return {entry.symbol: entry.ticker() for entry in entries}
-
-    def _ask(self, question: Callable[[BinanceClient], T]) -> T:
-        if self._client is None:
-            raise Unavailable("the service is starting")
-        try:
-            return question(self._client)
-        except InvalidInput as error:
-            raise NotFound(error.message) from None  # a name that the exchange finds illegal
-        except RateLimited as error:
-            raise Unavailable(error.message, retry_after_s=error.retry_after_s) from None  # its limit, not our client's
-
-
-def binance_answers(base_url: str) -> bool:
-    """Whether Binance's ping answers 200 within `PING_TIMEOUT_S`, looking up its name included."""
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            BinanceClient(base_url, timeout_s=PING_TIMEOUT_S, retries=0).ping()
-        except FleetError:
-            return
-        answered.set()
-
-    thread = threading.Thread(target=ask, name="venue", daemon=True)
-    thread.start()
-    thread.join(PING_TIMEOUT_S)
-    return answered.is_set()
-
-
-def _streams(symbols: list[Symbol]) -> list[str]:
-    return [f"{symbol.name.lower()}@{stream}" for symbol in symbols for stream in STREAMS]

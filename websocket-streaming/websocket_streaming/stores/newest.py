@@ -4,14 +4,15 @@ Key `price:<venue>:<market>:<symbol>`, value JSON with the fields of `Ticker` an
 How long ago that was is told by Redis' own remaining time to live, so no wall clock is trusted.
 """
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import orjson
 
 from shared.errors import Unavailable
 from shared.redis_cache import RedisCache
-from websocket_streaming.price_book import PriceBook, Symbol, Ticker
+from websocket_streaming.price_book import PriceBook
+from websocket_streaming.ticks import Symbol, Ticker
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -22,8 +23,8 @@ LASTS_MS = 86_400_000
 class NewestPrices:
     """Saves what changed, restores what is there; without Redis both do nothing."""
 
-    def __init__(self, cache: RedisCache, book: PriceBook) -> None:
-        self._cache, self._book = cache, book
+    def __init__(self, cache: RedisCache, book: PriceBook, venue: str) -> None:
+        self._cache, self._book, self._venue = cache, book, venue
         self._saved: dict[Symbol, Ticker] = {}
 
     def save(self) -> None:
@@ -67,10 +68,10 @@ class NewestPrices:
                 self._book.restore(symbol, ticker, age_s + (LASTS_MS - left_ms) / 1000)
 
     def _key(self, symbol: Symbol) -> str:
-        return f"price:{self._book.venue}:{symbol.market}:{symbol.name}"
+        return f"price:{self._venue}:{symbol.market}:{symbol.name}"
 
     def _value(self, symbol: Symbol, ticker: Ticker) -> bytes:
-        return orjson.dumps({**asdict(ticker), "age_s": self._book.age_s(symbol) or 0.0})
+        return orjson.dumps({**msgspec.structs.asdict(ticker), "age_s": self._book.age_s(symbol) or 0.0})
 
 
 def _read(text: bytes | None) -> tuple[Ticker, float] | None:

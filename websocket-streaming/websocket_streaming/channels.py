@@ -1,0 +1,315 @@
+"""All channels as one: wishes are admitted and counted here, and what comes from the exchange finds its channel.
+
+Places call in (feeds, sockets, routes); what this needs of them stands here as Protocols.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from shared.clock import Clock
+from shared.errors import FleetError, Unavailable
+from websocket_streaming.book_channel import BookChannel
+from websocket_streaming.exchange_time import ExchangeTime
+from websocket_streaming.journal import Document, Journal
+from websocket_streaming.kline_channel import KlineChannel
+from websocket_streaming.liquidation_channel import LiquidationChannel
+from websocket_streaming.live_channel import STATUS
+from websocket_streaming.price_channel import PriceChannel
+from websocket_streaming.rates import Rate
+from websocket_streaming.subscriptions import Subscriptions
+from websocket_streaming.symbol_list import SymbolList
+from websocket_streaming.ticks import Bar, Depth, Liquidation, MarkPrice, Symbol, Ticker, Trade
+from websocket_streaming.topics import (
+    KLINES,
+    LIQUIDATIONS,
+    ORDERBOOK,
+    PRICE,
+    TRADES,
+    Problem,
+    Topic,
+    Wish,
+    about_symbols,
+)
+from websocket_streaming.trade_channel import TradeChannel
+
+TIME_LASTS_S = 600.0
+TIME_AGAIN_S = 2.0  # after a failure
+
+
+class Upstream(Protocol):
+    """The exchange's streams of one market."""
+
+    def fits(self, topics: list[Topic]) -> list[Topic]:
+        """Those of `topics` that the connection can carry besides what it does."""
+        ...
+
+    def open(self, topics: list[Topic]) -> None:
+        """Stream these too; returns at once."""
+        ...
+
+    def close(self, topics: list[Topic]) -> None:
+        """Stop streaming these; returns at once."""
+        ...
+
+    def renew(self, topics: list[Topic]) -> None:
+        """Nothing comes for these though there is news: subscribe anew, or connect anew if nothing comes at all."""
+        ...
+
+
+class Channel(Protocol):
+    """One channel, of all its symbols."""
+
+    event: str
+
+    def open(self, topic: Topic) -> None:
+        """Somebody wants the topic."""
+        ...
+
+    def close(self, topic: Topic) -> None:
+        """Nobody wants it any more."""
+        ...
+
+    def greet(self, topic: Topic) -> Document | None:
+        """What a new subscriber gets at once."""
+        ...
+
+    def warn(self, topic: Topic) -> Document | None:
+        """The `status` that a new subscriber gets besides, None where the newest value says all."""
+        ...
+
+    def catch_up(self, topic: Topic, event: str, document: Document, skipped: int) -> tuple[str, Document]:
+        """What a client gets that had no room for `skipped` updates before this one."""
+        ...
+
+    def on_connection(self, market: str, connected: bool) -> None:
+        """The market's upstream of this channel came or went."""
+        ...
+
+    def tell_stale(self) -> None:
+        """Tell subscribers what became stale, and what is right again."""
+        ...
+
+
+CatchUp = Callable[[Topic, str, Document, int], tuple[str, Document]]
+
+
+class TimeSource(Protocol):
+    """The exchange's clock."""
+
+    def time_ms(self) -> int:
+        """Unix milliseconds. Raises FleetError; retry later."""
+        ...
+
+
+class Channels:
+    """Wishes in, updates out."""
+
+    def __init__(
+        self, *, clock: Clock, exchange_time: ExchangeTime, exchange: TimeSource, subscriptions: Subscriptions,
+        listings: Mapping[str, SymbolList], journal: Journal, price: PriceChannel, trades: TradeChannel,
+        klines: KlineChannel, books: BookChannel, liquidations: LiquidationChannel, max_symbols: int,
+    ) -> None:  # fmt: skip
+        self._clock, self._exchange_time, self._exchange = clock, exchange_time, exchange
+        self.subscriptions, self._listings, self.journal = subscriptions, listings, journal
+        self.price, self.trades, self.klines, self.books = price, trades, klines, books
+        self._liquidations = liquidations
+        self._max_symbols = max_symbols
+        self._upstreams: dict[str, Upstream] = {}
+        self._served: dict[str, Channel] = {
+            PRICE: price, TRADES: trades, KLINES: klines, ORDERBOOK: books, LIQUIDATIONS: liquidations,
+        }  # fmt: skip
+        self._time_due_at = float("-inf")
+        self.received = Rate(clock)
+        self._connects: dict[str, int] = {}  # how often each market's prices were connected
+        for topic in subscriptions.wanted:
+            self._open(topic)
+
+    # -- what the feeds tell
+
+    def attach(self, market: str, upstream: Upstream) -> None:
+        """Stream that market from there; what is wanted already at once."""
+        self._upstreams[market] = upstream
+        upstream.open([topic for topic in self.subscriptions.wanted if topic.market == market])
+
+    def on_trade(self, symbol: Symbol, trade: Trade) -> None:
+        """A trade came."""
+        self.received.add()
+        self.price.on_trade(symbol, trade)
+        self.trades.on_trade(symbol, trade)
+
+    def on_ticker(self, symbol: Symbol, ticker: Ticker) -> None:
+        """24 h figures came."""
+        self.received.add()
+        self.price.on_ticker(symbol, ticker)
+
+    def on_mark(self, symbol: Symbol, mark: MarkPrice) -> None:
+        """A perpetual's mark price came."""
+        self.received.add()
+        self.price.on_mark(symbol, mark)
+
+    def on_bar(self, symbol: Symbol, interval: str, bar: Bar, event_ms: int) -> None:
+        """A kline's state came."""
+        self.received.add()
+        self.klines.on_bar(symbol, interval, bar, event_ms)
+
+    def on_depth(self, symbol: Symbol, depth: Depth) -> None:
+        """A change of an order book came."""
+        self.received.add()
+        self.books.on_depth(symbol, depth)
+
+    def on_liquidation(self, symbol: Symbol, order: Liquidation) -> None:
+        """A forced order came."""
+        self.received.add()
+        self._liquidations.on_liquidation(symbol, order)
+
+    def on_connection(self, market: str, channels: Iterable[str], connected: bool) -> None:
+        """The upstream of these channels came or went."""
+        for name in channels:
+            self._served[name].on_connection(market, connected)
+        if connected and PRICE in channels:
+            self._connects[market] = self._connects.get(market, 0) + 1
+            self._time_due_at = float("-inf")
+
+    # -- what clients want
+
+    def admit(self, client: str, wish: Wish) -> list[Topic]:
+        """The topics of the wish that can be served; why the others can't is added to the wish's problems."""
+        topics = self.subscriptions.room(client, wish.topics)
+        if len(topics) < len(wish.topics):
+            left = _names(set(wish.topics) - set(topics))
+            bound = f"over {self.subscriptions.max_symbols} symbols a client"
+            wish.problems.append(about_symbols("too_many_symbols", bound, left))
+        fresh = [topic for topic in topics if not self.subscriptions.is_wanted(topic)]
+        refused = self._refuse(fresh, wish.problems) if fresh else set()
+        return [topic for topic in topics if topic not in refused]
+
+    def subscribe(
+        self, client: str, topics: list[Topic], wish: Wish, on_lost: Callable[[Topic], None] = lambda _topic: None
+    ) -> None:
+        """Note the wish and send the newest values, or all since the positions that it names.
+
+        What is new is opened upstream and filled by REST. `on_lost` is told of a topic whose position can't be served,
+        before its newest is sent. May block for some seconds while a client takes what it missed.
+        """
+        fresh = [topic for topic in topics if client not in self.subscriptions.clients(topic)]
+        positions = {topic: position for topic in fresh if (position := wish.position(topic)) is not None}
+        replayed = self.journal.replay(client, positions)
+        # From here on nothing lets other threads run until the client is noted: no update is lost or comes twice.
+        opened = self.subscriptions.add(client, topics)
+        for topic in opened:
+            self._open(topic)
+        for topic in fresh:
+            self.journal.follow(topic)
+        if opened and (upstream := self._upstreams.get(opened[0].market)):
+            upstream.open(opened)
+        for topic in topics:
+            if topic in replayed:
+                continue
+            if topic in positions:
+                on_lost(topic)
+            self._greet(client, topic)
+
+    def unsubscribe(self, client: str, topics: list[Topic]) -> None:
+        """Forget the wish; what nobody wants any more is closed upstream."""
+        mine = [topic for topic in topics if client in self.subscriptions.clients(topic)]
+        for topic in mine:
+            self.journal.unfollow(topic)
+        self._close(self.subscriptions.remove(client, mine))
+
+    def drop(self, client: str) -> None:
+        """The client has gone."""
+        self.unsubscribe(client, list(self.subscriptions.topics(client)))
+
+    @property
+    def catch_up(self) -> dict[str, CatchUp]:
+        """By channel, what a client gets that had no room for so many updates before the newest."""
+        return {name: channel.catch_up for name, channel in self._served.items()}
+
+    @property
+    def reconnects(self) -> int:
+        """How often an upstream had to be connected again."""
+        return sum(count - 1 for count in self._connects.values())
+
+    @property
+    def active_symbols(self) -> list[str]:
+        """The symbols served upstream, the permanent ones first."""
+        return list(dict.fromkeys(topic.symbol for topic in self.subscriptions.wanted))
+
+    # -- what goes on by itself
+
+    def check(self) -> None:
+        """About once a second, cheap: who is behind, owed or silent, and what became stale."""
+        self.trades.check()
+        self.klines.check()
+        self.books.check()
+        for channel in self._served.values():
+            channel.tell_stale()
+
+    def keep_time(self) -> None:
+        """Once a second: ask the exchange what time it is, when that is due."""
+        asked_at = self._clock.monotonic()
+        if asked_at < self._time_due_at:
+            return
+        self._time_due_at = asked_at + TIME_AGAIN_S
+        try:
+            server_ms = self._exchange.time_ms()
+        except FleetError:
+            return
+        self._exchange_time.anchor(server_ms, asked_at, self._clock.monotonic())
+        self._time_due_at = asked_at + TIME_LASTS_S
+
+    def renew(self, topics: list[Topic]) -> None:
+        """See `Upstream.renew`."""
+        for market, upstream in self._upstreams.items():
+            if mine := [topic for topic in topics if topic.market == market]:
+                upstream.renew(mine)
+
+    def _greet(self, client: str, topic: Topic) -> None:
+        channel = self._served[topic.channel]
+        if document := channel.greet(topic):
+            self.journal.send(client, topic, channel.event, document)
+        if warning := channel.warn(topic):
+            self.journal.send(client, topic, STATUS, warning)
+
+    def _open(self, topic: Topic) -> None:
+        self._served[topic.channel].open(topic)
+        if topic.channel == TRADES:
+            self.price.open(topic)
+
+    def _close(self, topics: list[Topic]) -> None:
+        for topic in topics:
+            self._served[topic.channel].close(topic)
+            if topic.channel == TRADES:
+                self.price.close(topic)
+            if upstream := self._upstreams.get(topic.market):
+                upstream.close([topic])
+
+    def _refuse(self, topics: list[Topic], problems: list[Problem]) -> set[Topic]:
+        """Those that the exchange doesn't list, or that are over a bound."""
+        names, market = _names(topics), topics[0].market
+        try:
+            unknown = self._listings[market].unknown(names)
+        except Unavailable as error:
+            problems.append(about_symbols("upstream_unavailable", f"can't be checked: {error.message}", names))
+            return set(topics)
+        if unknown:
+            problems.append(about_symbols("unknown_symbol", "not listed by the exchange", unknown))
+        listed = [topic for topic in topics if topic.symbol not in set(unknown)]
+        fitting = self._fitting(market, listed)
+        if over := [topic for topic in listed if topic not in fitting]:
+            problems.append(about_symbols("too_many_symbols", "over the service's bound; try later", _names(over)))
+        return set(topics) - fitting
+
+    def _fitting(self, market: str, topics: list[Topic]) -> set[Topic]:
+        active = {topic.of for topic in self.subscriptions.wanted}
+        within = []
+        for topic in topics:
+            if topic.of in active or len(active) < self._max_symbols:
+                active.add(topic.of)
+                within.append(topic)
+        upstream = self._upstreams.get(market)
+        return set(upstream.fits(within) if upstream else within)
+
+
+def _names(topics: Iterable[Topic]) -> list[str]:
+    return list(dict.fromkeys(topic.symbol for topic in topics))
