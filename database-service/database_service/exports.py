@@ -157,7 +157,7 @@ class ParquetWriter:
     content_type: ClassVar[str] = "application/vnd.apache.parquet"
     portion: ClassVar[int] = 2_000
     group: ClassVar[int] = 20_000  # rows, or what comes first:
-    group_bytes: ClassVar[int] = 4_000_000
+    group_bytes: ClassVar[int] = 2_000_000
 
     def __init__(self) -> None:
         try:

@@ -25,7 +25,7 @@ RESERVED_IDS = frozenset(
     {"save", "batch", "history", "export", "audit", "calibration", "conflicts", ".", ".."}
 )
 MAX_SYMBOL = 32
-MAX_PORTION = 1_000_000  # bytes of a portion; one signal, at most 150 KB long, may stand out
+MAX_PORTION = 1_000_000  # bytes of a portion; a signal is at most 150 KB
 FEWER = 4  # times fewer rows where they were too long
 PLAIN_SYMBOL = re.compile(r"[A-Za-z0-9_/-]{1,32}")
 REQUIRED = ("symbol", "signal_type", "confidence", "price")

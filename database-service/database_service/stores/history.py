@@ -32,12 +32,11 @@ EMBEDDED_LINES = (
     "SELECT CAST(group_concat(document, char(10)) AS BLOB), min(timestamp), group_concat(id) "
     "FROM (SELECT id, timestamp, document FROM signals {where} {newest} LIMIT {count})"
 )
-# The window counts the bytes before each row, so that what is over the bound never leaves the server.
+# What is over the bound never leaves the server. A window that cuts there takes 1.6 µs a row, this 1.1, the cursor 1.0.
 SERVER_LINES = (
-    "SELECT string_agg(document, E'\\n'), min(timestamp), (array_agg(id))[count(*)] FROM ("
-    "SELECT *, sum(octet_length(document)) OVER ({newest} ROWS UNBOUNDED PRECEDING) - octet_length(document) AS before "
-    "FROM (SELECT id, timestamp, document FROM signals {where} {newest} LIMIT {count}) AS page) AS counted "
-    "WHERE before < {bytes}"
+    "SELECT CASE WHEN sum(octet_length(document)) <= {bytes} THEN string_agg(document, E'\\n') END, min(timestamp), "
+    "(array_agg(id))[count(*)] "
+    "FROM (SELECT id, timestamp, document FROM signals {where} {newest} LIMIT {count}) AS page"
 )
 
 
@@ -68,22 +67,35 @@ def newest(connections: Connections, wanted: SignalFilter, limit: int, after: Cu
 
 
 def portion(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Portion:
-    """See `SignalStore.portion`. Whether rows or bytes ran out is not asked: what follows the last one is empty."""
-    embedded = connections.embedded
-    given, values = _values(wanted, after, embedded)
-    text = _lines_text(given, after is not None, embedded)
-    if not embedded:
-        [(lines, moment, number)] = connections.fetch(text, (*values, limit, MAX_PORTION))
-        return Portion(f"{lines}\n".encode(), Cursor(moment, number)) if lines else Portion(b"", None)
+    """See `SignalStore.portion`. Whether there is more is not asked: what follows the last one is empty."""
+    read = _embedded_portion if connections.embedded else _server_portion
     while True:
         try:
-            [(lines, moment, numbers)] = connections.fetch(text, (*values, limit), longest=MAX_PORTION)
+            return read(connections, wanted, limit, after)
         except TooLong:
-            limit = max(1, limit // FEWER)  # one signal alone always fits
-            continue
-        if not lines:
-            return Portion(b"", None)
-        return Portion(lines + b"\n", Cursor(EPOCH + moment * MICROSECOND, int(numbers.rpartition(",")[2])))
+            if limit == 1:  # can't be: a signal is shorter
+                raise
+            limit = max(1, limit // FEWER)
+
+
+def _embedded_portion(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Portion:
+    given, values = _values(wanted, after, embedded=True)
+    text = _lines_text(given, after is not None, embedded=True)
+    [(lines, moment, numbers)] = connections.fetch(text, (*values, limit), longest=MAX_PORTION)
+    if moment is None:
+        return Portion(b"", None)
+    return Portion(lines + b"\n", Cursor(EPOCH + moment * MICROSECOND, int(numbers.rpartition(",")[2])))
+
+
+def _server_portion(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Portion:
+    given, values = _values(wanted, after, embedded=False)
+    text = _lines_text(given, after is not None, embedded=False)
+    [(lines, moment, number)] = connections.fetch(text, (MAX_PORTION, *values, limit))
+    if moment is None:
+        return Portion(b"", None)
+    if lines is None:
+        raise TooLong
+    return Portion(f"{lines}\n".encode(), Cursor(moment, number))
 
 
 def _values(wanted: SignalFilter, after: Cursor | None, embedded: bool) -> tuple[tuple[str, ...], list[Any]]:
