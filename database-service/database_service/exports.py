@@ -84,7 +84,7 @@ _decode_rows = msgspec.json.Decoder(_Row, float_hook=str).decode_lines
 class CsvWriter:
     """RFC 4180, UTF-8, a header line; what a signal lacks is empty.
 
-    Lines are joined by hand: the csv module looks at every letter, which takes 1.9 µs a row, this 1.2.
+    Lines are joined by hand: the csv module looks at every letter, which takes a third longer.
     """
 
     content_type: ClassVar[str] = "text/csv; charset=utf-8"
