@@ -81,7 +81,6 @@ class Spool:
             self._settled_key = link.exec_driver_sql(SETTLED_KEY).scalar_one()
         self._since = parse_time(moment) if moment else None
         self._removed, self._added = NOTHING, Counts(*rows)
-        self._keys.count()
         return True
 
     def close(self) -> None:
