@@ -190,7 +190,7 @@ class Spool:
             numbers = [link.scalar(sa.select(sa.func.max(table.c.id))) or 0 for table in (signals, performance)]
         return Upto(*numbers)
 
-    def oldest_keys(self, limit: int) -> list[WaitingKey]:
+    def oldest_keys(self, limit: int) -> tuple[list[WaitingKey], bool]:
         """See `waiting.oldest_keys`."""
         with self._reading() as link:
             return waiting.oldest_keys(link, limit)

@@ -14,6 +14,7 @@ from database_service.batches import Batch, BatchRefused
 from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
 from database_service.signals import SignalFilter
+from database_service.stores import waiting
 from database_service.stores.connections import Connections
 from database_service.stores.drain import QUICK_S, Drain
 from database_service.stores.spool import Spool
@@ -329,6 +330,19 @@ def test_of_a_trade_that_another_process_answered_meanwhile_ours_is_a_conflict(p
     assert place.pnls() == ([2], True)
     [conflict] = place.store.conflicts()
     assert (conflict["performance_id"], conflict["document"]["pnl"]) == (ours.id, 1.0)
+
+
+def test_no_row_overtakes_its_key_where_answers_are_too_long_for_one_step(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_ANSWERS", 0)
+    place.away()
+    place.store.append([signal("first", signal_id="a"), signal("second", signal_id="ours")], NOON)
+    place.away(False)
+    place.main.append([signal("second", signal_id="theirs")], NOON)
+    place.back()
+    assert set(place.ids()) == {"a", "theirs"}
+    assert [conflict["signal_id"] for conflict in place.store.conflicts()] == ["ours"]
 
 
 def test_a_row_that_the_database_never_takes_is_a_conflict_and_holds_up_no_other(
