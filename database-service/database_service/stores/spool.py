@@ -6,6 +6,7 @@ Its signals and trades are those that wait (waiting.py); its keys are those that
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -178,7 +179,8 @@ class Spool:
         self._added = Counts(
             added.signals + after.signals - before.signals, added.performance + after.performance - before.performance
         )
-        with self._reading() as link:
+        # Stored it is, whether or not this can be read: a key that isn't counted moves with the next row or key.
+        with suppress(Unavailable), self._reading() as link:
             # None wait: all that there were are settled.
             self._newest_key = link.exec_driver_sql(NEWEST_KEY).scalar_one() or self._newest_key
 

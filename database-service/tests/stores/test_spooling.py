@@ -483,6 +483,21 @@ def test_a_spool_whose_disk_is_full_acknowledges_nothing_and_recovers(place: Pla
     assert sorted(place.ids()) == ["a", "b"]
 
 
+def test_what_is_stored_is_acknowledged_although_reading_fails_right_after(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Any:
+        raise Unavailable("the disk fails")
+
+    place.away()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.spool, "_reading", fail)
+        assert place.store.append([signal("k", signal_id="a")], NOON)[0].status == "stored"
+    place.back()
+    assert place.numbered() == ["a"]
+    assert place.main.append([signal("k", signal_id="a")], NOON)[0].status == "replayed"
+
+
 def test_what_was_noted_while_the_disk_was_full_is_written_down_later(place: Place, signal: Make) -> None:
     with place.spool._reading() as link:
         pages = link.exec_driver_sql("PRAGMA page_count").scalar_one()
