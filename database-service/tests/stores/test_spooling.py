@@ -17,6 +17,7 @@ from database_service.signals import SignalFilter
 from database_service.stores import waiting
 from database_service.stores.connections import Connections
 from database_service.stores.drain import QUICK_S, Drain
+from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.spool import Spool
 from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
@@ -541,3 +542,24 @@ def test_without_a_spool_a_database_that_is_away_is_unavailable(place: Place, si
     ):
         with pytest.raises(Unavailable):
             call()
+
+
+def test_a_query_that_takes_too_long_is_refused_and_not_answered_with_nothing(
+    tmp_path: Path, migrated_sqlite: bytes, migrated_postgres: str
+) -> None:
+    (tmp_path / "spool.sqlite3").write_bytes(migrated_sqlite)
+    clock = FakeClock(NOON)
+    database, spool = postgres_store(migrated_postgres, clock), Spool(tmp_path / "spool.sqlite3", clock, 1000)
+    assert database.prepare()
+    assert spool.prepare()
+    store = SpoolingStore(database, spool)
+    engine = postgres_engine(migrated_postgres)
+    with engine.begin() as link:  # held for longer than any query may take
+        link.exec_driver_sql("LOCK TABLE signals, performance IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match="too long"):
+            store.history(SignalFilter(), 10)
+        with pytest.raises(Unavailable, match="too long"):
+            store.trades(TradeFilter())
+    engine.dispose()
+    assert store.history(SignalFilter(), 10).complete
+    store.close()
