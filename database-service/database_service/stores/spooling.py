@@ -48,6 +48,14 @@ class SpoolingStore:
             raise Unavailable("the database is away, or what it missed is still being moved there")
         return self._database
 
+    @property
+    def _outage(self) -> bool:
+        """After a failed query: may what waits be answered in its stead?
+
+        Not where the database is there and nothing waits: this one query took too long, and "nothing" would be untrue.
+        """
+        return self._spool.prepared and (self._spool.waiting or self._database.known_away)
+
     # --- writing
 
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
@@ -96,14 +104,17 @@ class SpoolingStore:
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`. While the database is away, only what waits is known."""
         if not self._spool.waiting and not self._database.known_away:
-            with suppress(Unavailable):
+            try:
                 return self._database.history(wanted, limit, after)
+            except Unavailable:
+                if not self._outage:
+                    raise
         found = self._spool.newest(wanted, limit + 1, after) if self._spool.waiting else []
         try:
             found += _without(found, self._database.newest(wanted, limit + 1, after))
             complete = True
         except Unavailable:
-            if not self._spool.prepared:
+            if not self._outage:
                 raise
             complete = False
         found.sort(key=lambda one: one[0], reverse=True)
@@ -123,7 +134,7 @@ class SpoolingStore:
         try:
             stored = _begun(self._database.named_trades(wanted))
         except Unavailable:
-            if not self._spool.prepared:
+            if not self._outage:
                 raise
             return Trades((line for _, line in waiting), complete=False)
         return Trades(_merged(stored, waiting))

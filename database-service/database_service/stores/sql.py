@@ -74,12 +74,15 @@ class SqlStore:
 
     def prepare(self) -> bool:
         """Look whether the schema is the newest; False if the migrations must run first. Raises Unavailable."""
-        version = self._connections.schema_version()
-        reason = f"the database is at migration {version}, not {HEAD}"
-        self._connections.why_not = None if version == HEAD else reason
+        self._look_at_schema()
         if self.prepared:
             self.probe()
         return self.prepared
+
+    def _look_at_schema(self) -> None:
+        version = self._connections.schema_version()
+        reason = f"the database is at migration {version}, not {HEAD}"
+        self._connections.why_not = None if version == HEAD else reason
 
     def close(self) -> None:
         """Close every connection."""
@@ -122,7 +125,12 @@ class SqlStore:
 
     def append_by(self, append: Append, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """`append` as someone else does it (a writer process), counted and remembered as if it was done here."""
-        verdicts = self._connections.noting(lambda: append(submissions, now))
+        try:
+            verdicts = self._connections.noting(lambda: append(submissions, now))
+        except Unavailable:
+            with suppress(Unavailable):  # what the writer saw, it alone knows: is the database gone, or not ours?
+                self._look_at_schema()
+            raise
         stored = sum(verdict.status == "stored" for verdict in verdicts)
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)
         return verdicts
