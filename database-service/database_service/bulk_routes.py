@@ -11,7 +11,7 @@ import orjson
 from flask import Response
 
 from database_service import answers, bodies
-from database_service.batches import MAX_ROWS, ROUTE, Batch, BatchRefused
+from database_service.batches import MAX_ROWS, ROUTE, Batch, BatchRefused, Turns
 from database_service.config import DatabaseSettings
 from database_service.exports import WRITERS, Writer
 from database_service.idempotency import Key, KeyName
@@ -35,6 +35,8 @@ def add_bulk_routes(service: Service, settings: DatabaseSettings, desk: Desk) ->
 
 
 def _add_batch(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    turns = Turns()
+
     @service.route(
         "POST", "/signals/batch", limit=settings.RATE_LIMIT_SIGNALS_BATCH, body=bodies.SaveBody, max_rows=MAX_ROWS,
         quick_rows=plain_signals, max_body=MAX_BATCH, query=bodies.BatchQuery, headers=bodies.KeyHeader,
@@ -44,15 +46,18 @@ def _add_batch(service: Service, settings: DatabaseSettings, desk: Desk) -> None
     def batch(
         body: Rows[bodies.SaveBody], query: bodies.BatchQuery, headers: bodies.KeyHeader
     ) -> Response:
-        signals = _signals(service, body)
-        key = None
-        if headers.key is not None:
-            key = Key(KeyName(ROUTE, headers.key), _hash(body, query.atomic))
         try:
-            answer: str = desk.write(desk.store.append_batch, Batch(signals, key, query.atomic), service.clock.now())
+            with turns.take():
+                rows = _batch(service, body, query.atomic, headers.key)
+                answer: str = desk.write(desk.store.append_batch, rows, service.clock.now())
         except BatchRefused as refused:
             return json_answer({**error_document(refused), **refused.counts}, refused.status)
         return _ready_answer(answer, desk.store)
+
+
+def _batch(service: Service, body: Rows[bodies.SaveBody], atomic: bool, key: str | None) -> Batch:
+    signals = _signals(service, body)
+    return Batch(signals, Key(KeyName(ROUTE, key), _hash(body, atomic)) if key is not None else None, atomic)
 
 
 def _ready_answer(answer: str, store: Store) -> Response:

@@ -14,7 +14,7 @@ from shared.errors import InvalidInput, Unavailable
 
 RACES = 5  # tries of a transaction whose names other writers took; from the second on it runs alone
 FAIL_FAST_S = 0.5  # after a failed connection, so that a queue of requests does not wait for one time-out each
-READ_S = 4.0  # the longest that a read may wait for the database's next rows
+READ_S = 4.0  # the longest that a read may wait for the database's next rows, or SQLite may look for them
 PROBE_S = 2.0
 WRITE_S = 2.0  # the longest that a write may take, and what each of its rows adds
 WRITE_ROW_S = 0.0002
@@ -103,8 +103,9 @@ class Connections:
     ) -> list[Any]:
         """The rows of one statement, past SQLAlchemy's own connection, which takes longer than a page's query.
 
-        No transaction is begun for it: it sees what is committed when it runs. `longest`: the bytes of the longest
-        value that SQLite may make; TooLong past it.
+        It sees what is committed when it runs. No transaction outlives it: SQLite's is the statement itself, psycopg2's
+        ends as the pool takes the connection back. `longest`: the bytes
+        of the longest value that SQLite may make; TooLong past it.
         """
         self._require()
         with self._leash.hold(within_s) as hold, self.translating():
@@ -139,7 +140,7 @@ class Connections:
         return self.noting(lambda: self._held(work, alone, rows))
 
     def _held(self, work: Callable[[sa.Connection], T], alone: bool, rows: int) -> T:
-        with self._leash.hold(WRITE_S + rows * WRITE_ROW_S) as hold, self.translating():
+        with self._leash.hold(WRITE_S + rows * WRITE_ROW_S, writes=True) as hold, self.translating():
             return self._race(work, alone, hold)
 
     def noting(self, write: Callable[[], T]) -> T:
@@ -211,7 +212,6 @@ def _at_most(connection: Any, longest: int | None) -> Iterator[None]:
         raise
     finally:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
-
 
 
 def streamed(link: sa.Connection, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> Iterator[sa.Row[Any]]:

@@ -45,6 +45,11 @@ def test_an_unknown_id_is_none(store: Store) -> None:
     assert store.get("nobody") is None
 
 
+def test_an_empty_text_is_not_none(store: Store, signal: Make) -> None:
+    store.append([signal(bot_id="")], NOON)
+    assert ids(store, bot_id="") == [ID]
+
+
 def test_a_different_signal_at_the_same_place_gets_the_next_ordinal(store: Store, signal: Make) -> None:
     first = store.append([signal(price=1.0), signal(price=2.0)], NOON)
     second = store.append([signal(price=3.0)], NOON)
