@@ -30,7 +30,7 @@ def market() -> Iterator[ServiceProcess]:
 def service(market: ServiceProcess) -> Iterator[ServiceProcess]:
     settings = {"SIMULATOR_URL": market.base_url, "RATE_LIMIT_ENABLED": "false", "DEFAULT_SYMBOLS": "BTCUSDT,ETHUSDT"}
     with ServiceProcess("websocket-streaming", settings) as running:
-        wait_until(lambda: price(running)["source"] == "cache" and not price(running)["stale"], what="a fresh price")
+        wait_until(lambda: price(running)["source"] == "cache" and fresh(running), what="fresh prices")
         yield running
 
 

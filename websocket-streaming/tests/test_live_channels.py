@@ -84,7 +84,7 @@ class Desk:
         self.errands = Errands(self.clock, get_logger("test"))
         self.prices = PriceBook(self.clock, exchange_time)
         self.prices.set_connected("spot", True)
-        journal = Journal(self, "e", self.clock)
+        self.journal = journal = Journal(self, "e", self.clock)
         fetched = Fetched(self.clock, {"spot": SymbolList(self.exchange, self.clock)})
         common: dict[str, Any] = {
             "clock": self.clock, "journal": journal, "errands": self.errands, "exchange": self.exchange,
@@ -137,6 +137,7 @@ class TestTrades:
     def opened(self, desk: Desk) -> None:
         desk.exchange.known = [trade(id) for id in range(1, 11)]
         desk.trades.open(TRADES)
+        desk.journal.follow(TRADES)
         desk.run()
         desk.told.clear()
         desk.exchange.asked.clear()
