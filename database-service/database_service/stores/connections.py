@@ -104,8 +104,8 @@ class Connections:
         """The rows of one statement, past SQLAlchemy's own connection, which takes longer than a page's query.
 
         It sees what is committed when it runs. No transaction outlives it: SQLite's is the statement itself, psycopg2's
-        ends as the pool takes the connection back. `longest`: the bytes
-        of the longest value that SQLite may make; TooLong past it.
+        ends as the pool takes the connection back. `longest`: the bytes of the longest value that SQLite may make;
+        TooLong past it.
         """
         self._require()
         with self._leash.hold(within_s) as hold, self.translating():
