@@ -215,9 +215,7 @@ def busy_service() -> Iterator[ServiceProcess]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "path", ["/stream/price/BTCUSDT", "/stream/orderbook/BTCUSDT", "/socket.io/?EIO=4&transport=websocket"]
-)
+@pytest.mark.parametrize("path", ["/stream/price/BTCUSDT", "/socket.io/?EIO=4&transport=websocket"])
 def test_readers_that_never_read_are_closed_at_their_bound_and_cost_no_memory(
     busy_service: ServiceProcess, connect: Callable[..., Any], path: str
 ) -> None:
