@@ -18,7 +18,7 @@ from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import Verdict
 from database_service.performance import TradeFilter, TradeLine, Trades, TradeSubmission
-from database_service.signals import Cursor, Page, SignalFilter, Submission
+from database_service.signals import Cursor, Page, Portion, SignalFilter, Submission
 from database_service.storage import Counts, Source
 from database_service.stores.spool import Spool
 from database_service.stores.sql import SqlStore
@@ -122,6 +122,13 @@ class SpoolingStore:
         found.sort(key=lambda one: one[0], reverse=True)
         following = found[limit - 1][0] if len(found) > limit else None
         return Page([document for _, document in found[:limit]], following, complete)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        if not self._spool.waiting and not self._database.known_away:
+            with suppress(Unavailable):
+                return self._database.portion(wanted, limit, after)
+        return Portion.of(self.history, wanted, limit, after)
 
     def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`. While the database is away, only what waits is known."""

@@ -16,12 +16,12 @@ from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
-from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Cursor, Page, Portion, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import verify_stretch
 from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
 from database_service.stores.expiry import expire
-from database_service.stores.history import newest
+from database_service.stores.history import newest, portion
 from database_service.stores.schema import (
     HEAD,
     idempotency_keys,
@@ -212,6 +212,10 @@ class SqlStore:
         """See `SignalStore.history`."""
         rows = newest(self._connections, wanted, limit + 1, after)
         return Page(rows.documents(limit), rows.cursor(limit - 1) if len(rows) > limit else None)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        return portion(self._connections, wanted, limit, after)
 
     def newest(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> list[tuple[Cursor, str]]:
         """Signals with their places, newest first."""
