@@ -125,9 +125,12 @@ class SpoolingStore:
 
     def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
         """See `SignalStore.portion`."""
-        if not self._spool.waiting and not self._database.known_away:
-            with suppress(Unavailable):
+        if not self._spool.passed(after) and not self._spool.waiting and not self._database.known_away:
+            try:
                 return self._database.portion(wanted, limit, after)
+            except Unavailable:
+                if not self._outage:
+                    raise
         return Portion.of(self.history, wanted, limit, after)
 
     def trades(self, wanted: TradeFilter) -> Trades:
