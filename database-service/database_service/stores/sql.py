@@ -16,7 +16,7 @@ from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
-from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Content, Cursor, Page, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import verify_stretch
 from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
@@ -30,7 +30,7 @@ from database_service.stores.schema import (
     signals,
     user_settings,
 )  # fmt: skip
-from database_service.stores.statements import PlainStatements, Statements, chunks, documents
+from database_service.stores.statements import PlainStatements, Statements, chunks
 from database_service.user_settings import SavedSettings, next_version
 from shared.clock import Clock
 from shared.errors import Unavailable
@@ -41,6 +41,9 @@ PLACE_OF = sa.select(signal_names.c.id, signal_names.c.timestamp).where(
 )
 DOCUMENT_AT = sa.select(signals.c.document).where(
     signals.c.id == sa.bindparam("number"), signals.c.timestamp == sa.bindparam("moment")
+)
+BETWEEN = sa.select(signal_names.c.signal_id, signal_names.c.timestamp, signal_names.c.digest).where(
+    signal_names.c.signal_id >= sa.bindparam("first"), signal_names.c.signal_id < sa.bindparam("end")
 )
 Append = Callable[[Sequence[Submission], datetime], list[Verdict]]
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
@@ -131,21 +134,10 @@ class SqlStore:
         keys = {s.key.name for s in submissions if s.key is not None}
         names = names_asked(submissions)
         known = self._statements.look_up(link, keys, names)
-        taken = known.taken and known.taken | self._neighbours(link, submissions, known.taken)
-        admission = Admission(known.kept, taken).add_all(submissions, names)
+        beside = _beside(link, submissions, known.taken) if known.taken else {}
+        admission = Admission(known.kept, known.taken, beside).add_all(submissions, names)
         self._write(link, known.head, admission.signals, list(admission.answers.items()), now)
         return admission
-
-    def _neighbours(
-        self, link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
-    ) -> dict[str, str]:
-        """What stands at the `~n` of places that are taken: hardly ever anything is."""
-        name = signal_names.c.signal_id
-        found: dict[str, str] = {}
-        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
-            first, end = neighbours(place)
-            found |= documents(link, sa.and_(name >= first, name < end))
-        return found
 
     def _write(
         self,
@@ -301,6 +293,18 @@ class SqlStore:
         if link.execute(change.values(**values)).rowcount != 1:
             raise LostRace
         return SavedSettings(version, document)
+
+
+def _beside(
+    link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
+) -> dict[str, Content]:
+    """What stands at the `~n` of places that are taken: hardly ever anything does, but it may be thousands."""
+    beside: dict[str, Content] = {}
+    for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
+        first, end = neighbours(place)
+        rows = link.execute(BETWEEN, {"first": first, "end": end})
+        beside |= {signal_id: Content(digest, moment) for signal_id, moment, digest in rows}
+    return beside
 
 
 def _columns(table: sa.Table, row: StoredTrade) -> dict[str, Any]:

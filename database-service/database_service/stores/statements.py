@@ -77,7 +77,8 @@ class PlainStatements:
         if new:
             places = list(islice(accumulate((s.document for s in new), extend, initial=head or START), 1, None))
             rows = [structs.asdict(s) | {"id": at.sequence, "hash": at.hash} for s, at in zip(new, places, strict=True)]
-            names = [{name: row[name] for name in ("signal_id", "timestamp", "id")} for row in rows]
+            names = [{name: row[name] for name in signal_names.c.keys()} for row in rows]  # noqa: SIM118  # columns, not names
+            rows = [{name: row[name] for name in signals.c.keys()} for row in rows]  # noqa: SIM118
             link.execute(sa.insert(signal_names), names)
             link.execute(sa.insert(signals), rows)
             _move_head(link, places[-1], first=head is None)
