@@ -25,8 +25,8 @@ CONDITIONS = {
 AFTER = "(timestamp, id) < ({0}, {0}) AND timestamp <= {0}"
 
 
-class Rows:
-    """The rows of one walk along an index, however deep the page: (id, timestamp as the driver has it, document)."""
+class Walk:
+    """What one walk along an index found, however deep the page: (id, timestamp as the driver has it, document)."""
 
     def __init__(self, rows: list[Any], embedded: bool):
         self._rows, self._embedded = rows, embedded
@@ -44,7 +44,7 @@ class Rows:
         return Cursor(EPOCH + moment * MICROSECOND if self._embedded else moment, number)
 
 
-def newest(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Rows:
+def newest(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Walk:
     """At most `limit` signals that `wanted` admits, after the cursor if there is one. Raises Unavailable."""
     embedded = connections.embedded
     given = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) is not None}
@@ -53,7 +53,7 @@ def newest(connections: Connections, wanted: SignalFilter, limit: int, after: Cu
         moment = _bound(after.timestamp, embedded)
         values += [moment, after.number, moment]
     text = _text(tuple(given), after is not None, "?" if embedded else "%s")
-    return Rows(connections.fetch(text, (*values, limit)), embedded)
+    return Walk(connections.fetch(text, (*values, limit)), embedded)
 
 
 def _bound(value: Any, embedded: bool) -> Any:
