@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shared.web.models import Answer
 
-INCOMPLETE = "stands there, false, while the database is away: only what waits for it is known"
+INCOMPLETE = "stands there, false, while the database is away or too slow: only what waits for it is known"
 
 
 class SaveAnswer(Answer):
