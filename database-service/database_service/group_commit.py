@@ -7,6 +7,7 @@ Two threads work as long as there is work, and linger (greenlets in a process th
 other answers. Answering a batch takes as long as writing one, so the next transaction must not wait for it.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,10 +35,11 @@ Outcomes = Sequence[Verdict | BaseException]
 
 
 class _Waiter(NamedTuple, Generic[T]):
-    """A row, when it was asked for, and who waits for it."""
+    """A row, when it was asked for by both clocks, and who waits for it."""
 
     item: T
     now: datetime
+    asked_at: float
     answer: Later[Verdict]
 
 
@@ -86,7 +88,8 @@ class GroupCommit(Generic[T]):
         if len(self._queue) + len(self._writing) >= self._max_waiting:
             raise Unavailable(f"{self._max_waiting:,} requests wait for the database already; nothing was stored")
         answer: Later[Verdict] = Later()
-        self._queue.append(_Waiter(item, now, answer))  # without a lock: a deque takes it in one step
+        # Without a lock: a deque takes it in one step.
+        self._queue.append(_Waiter(item, now, self._monotonic(), answer))
         if not self._work.is_set():
             self._work.set()
         if not (self._writer_runs and self._answerer_runs):
@@ -124,7 +127,8 @@ class GroupCommit(Generic[T]):
         with self._lock:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
             if batch:
-                self._writing, self._begun_at = batch, self._monotonic()
+                self._begun_at = self._monotonic()
+                self._writing = batch
                 return batch
             self._work.clear()
         if self._queue:  # one came between the look and the clearing
@@ -164,20 +168,33 @@ class GroupCommit(Generic[T]):
             with self._lock:
                 self._news.clear()
                 written = list(self._written)
-                if self.late and not self._given_up:
-                    written += self._give_up()
+                written += self._give_up()
                 if not written and not self._writer_runs:
                     self._answerer_runs = False
                     return
             for batch, outcomes in written:
                 for waiter, outcome in zip(batch, outcomes, strict=True):
-                    waiter.answer.resolve(outcome)
+                    _answer(waiter, outcome)
                 if self._written and self._written[0][0] is batch:
                     self._written.popleft()
 
     def _give_up(self) -> list[tuple[list[_Waiter[T]], Outcomes]]:
-        """The batch that is being written may be stored or not; those behind it will not be begun."""
-        behind = [self._queue.popleft() for _ in range(len(self._queue))]
-        self._given_up = True
-        given_up = [(self._writing, UNSURE), (behind, NOT_STORED)]
-        return [(batch, [Unavailable(message) for _ in batch]) for batch, message in given_up]
+        """Who has waited too long: what is being written may be stored or not, what is behind it will not be begun."""
+        longest = self._monotonic() - self._wait_s
+        given_up: list[tuple[list[_Waiter[T]], str]] = []
+        if self.late and not self._given_up:
+            self._given_up = True
+            given_up.append((self._writing, UNSURE))
+        behind: list[_Waiter[T]] = []
+        while self._queue and (self.late or self._queue[0].asked_at < longest):
+            behind.append(self._queue.popleft())
+        given_up.append((behind, NOT_STORED))
+        return [(batch, [Unavailable(message) for _ in batch]) for batch, message in given_up if batch]
+
+
+def _answer(waiter: _Waiter[T], outcome: Verdict | BaseException) -> None:
+    """Whatever a receiver does, the others are answered, too."""
+    try:
+        waiter.answer.resolve(outcome)
+    except Exception:
+        logging.getLogger(__name__).exception("an answer could not be given")

@@ -146,6 +146,37 @@ def test_too_many_waiting_writers_are_told_to_come_back(
     assert save(group, "c", NOON).id == "c"
 
 
+def test_nobody_waits_longer_than_the_bound_behind_transactions_that_are_each_quick_enough(
+    pool: ThreadPoolExecutor,
+) -> None:
+    def commit(rows: list[str], now: datetime) -> list[Verdict]:
+        time.sleep(0.25)  # the database's own time, not a wait for luck
+        return [Verdict("stored", row) for row in rows]
+
+    group = GroupCommit(commit, time.monotonic, wait_s=0.4, max_batch=1)
+    begun = time.monotonic()
+    calls = [pool.submit(save, group, str(n), NOON) for n in range(20)]
+    errors = [call.exception(10) for call in calls]
+    assert errors.count(None) <= 4
+    assert all("nothing was stored" in str(error) for error in errors if error is not None)
+    assert time.monotonic() - begun < 3  # one after the other they would take 5 s
+
+
+def fail(_outcome: object) -> None:
+    raise RuntimeError("a receiver's own fault")
+
+
+def test_a_receiver_that_fails_keeps_no_other_from_its_answer(database: Database, held: Held) -> None:
+    group = held()
+    broken, well = group("a", NOON), group("b", NOON)
+    got: list[object] = []
+    broken.then(fail)
+    well.then(got.append)
+    database.gate.set()
+    wait_until(lambda: got == [Verdict("stored", "b")], 5)
+    assert save(group, "later", NOON).id == "later"
+
+
 def test_a_hung_database_holds_nobody_for_ever(database: Database, pool: ThreadPoolExecutor) -> None:
     group = GroupCommit(database.commit, time.monotonic, wait_s=0.2)
     database.gate.clear()

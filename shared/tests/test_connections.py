@@ -155,3 +155,13 @@ class TestServer:
                 while read < goal:
                     read += len(link.recv(65_536))
             assert read + len(read_all(link)) >= 20_000_000
+
+    def test_a_connection_whose_answer_is_under_way_makes_room_for_nobody(self, small: ServiceProcess) -> None:
+        wait_until(lambda: b"200 OK" in ask(small), what="room")
+        body = b'{"x":1,"sleep_s":1.5}'
+        head = b"POST /later HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        busy = [connect(small, head + b"Content-Length: %d\r\n\r\n" % len(body) + body) for _ in range(LIMIT)]
+        wait_until(lambda: b"503 Service Unavailable" in ask(small), what="all are busy")
+        assert [link.recv(15) for link in busy] == [b"HTTP/1.1 200 OK"] * LIMIT
+        for link in busy:
+            link.close()

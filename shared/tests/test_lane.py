@@ -304,6 +304,21 @@ def test_requests_sent_together_are_answered_in_their_order_even_if_the_first_ta
 
 @pytest.mark.integration
 @pytest.mark.api
+def test_many_requests_sent_at_once_are_all_answered(both: tuple[ServiceProcess, ServiceProcess]) -> None:
+    """64 of 256 bytes: one ends exactly where a reader's usual buffer does."""
+    bare = request(body=b'{"x":7}').replace(b"/hot", b"/later")
+    whole = bare.replace(b"\r\n\r\n", b"\r\nAccept: " + b"a" * (256 - len(bare) - 10) + b"\r\n\r\n")
+    assert len(whole) == 256
+    for service in both:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            link.sendall(bare)  # from here on the lane receives by itself
+            read_one(link)
+            link.sendall(whole * 64)
+            assert [read_one(link)[0] for _ in range(64)] == [200] * 64
+
+
+@pytest.mark.integration
+@pytest.mark.api
 def test_an_answer_larger_than_the_sockets_buffer_arrives_whole(both: tuple[ServiceProcess, ServiceProcess]) -> None:
     asked = request(body=b'{"x":2,"padding":20000000}').replace(b"/hot", b"/later")
     for service in both:

@@ -79,6 +79,7 @@ class Connections:
     def wait(self, link: Any) -> None:
         """From now on it waits for its client's next request."""
         if link in self._open:
+            self._idle.pop(link, None)
             self._idle[link] = time.monotonic()
 
     def begin(self, link: Any) -> None:

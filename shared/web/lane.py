@@ -154,7 +154,11 @@ class Lane:
         def finish(outcome: Any) -> None:
             token = request_id.set(identity) if recorder.writes or isinstance(outcome, BaseException) else None
             status, document = self._concluded(spec, outcome, extra)
-            payload = orjson.dumps(document)
+            try:
+                payload = orjson.dumps(document)
+            except TypeError as error:  # what the function answered is no JSON
+                status, document = self._concluded(spec, error, extra)
+                payload = orjson.dumps(document)
             recorder.request(spec.method, spec.path, request.path, status, time.perf_counter() - begun)
             if token:
                 request_id.reset(token)

@@ -52,7 +52,7 @@ class Ride:
         self._readable = self._hub.loop.io(sock.fileno(), READ)
         self._drained = False  # True: nothing is left in the reader's buffer, and what comes is received here
         self._first_reader = handler.rfile  # held: one that is collected closes the socket
-        self._owed = False  # an answer
+        self.owed = False  # an answer
         self._paid: Event | None = None  # made when somebody waits for that
 
     def next_bytes(self) -> bytes:
@@ -60,7 +60,7 @@ class Ride:
         seen: bytes = b""
         with contextlib.suppress(OSError, ValueError):
             seen = self._received() if self._drained else self._handler.rfile.peek(1)
-        if self._owed:
+        if self.owed:
             self._paid = Event()
             self._paid.wait()
         return seen
@@ -92,7 +92,7 @@ class Ride:
     def owe(self) -> Send:
         """An answer is under way: the function that sends it."""
         self._server.in_flight += 1
-        self._owed = True
+        self.owed = True
         return self._send
 
     def _send(self, head: bytes, payload: bytes) -> None:
@@ -120,7 +120,8 @@ class Ride:
 
     def _pay(self, closing: bool) -> None:
         self._server.in_flight -= 1
-        self._owed = False
+        self.owed = False
+        self._server.connections.wait(self._sock)
         if closing:
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)  # its greenlet, which waits for bytes, reads none
@@ -132,7 +133,8 @@ class Ride:
         """The request that `seen` begins goes the normal way, which reads for itself."""
         if self._drained:
             self._drained = False
-            self._handler.rfile = io.BufferedReader(_Rest(seen, self._sock))
+            # As large as what was seen: a reader whose buffer holds less of it would look drained when it isn't.
+            self._handler.rfile = io.BufferedReader(_Rest(seen, self._sock), max(io.DEFAULT_BUFFER_SIZE, len(seen)))
 
     def forget_reader(self) -> None:
         """The connection becomes a WebSocket, which reads for itself."""

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
+import requests
 
 from shared.clock import SystemClock
 from shared.errors import NotFound, Unavailable
@@ -135,6 +136,12 @@ SPOT_CHANNELS = ("klines", "orderbook", "price", "trades")
 class TestOverTheSimulator:
     """Over the real wire."""
 
+    @pytest.fixture(scope="class", autouse=True)
+    def warm(self, simulator: ServiceProcess) -> None:
+        """The simulator's first call about futures reads tapes, which takes long on a busy machine."""
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            requests.get(f"{simulator.base_url}/fapi/v1/ticker/24hr?symbol={symbol}", timeout=60)
+
     def test_topics_are_opened_closed_and_renewed(self, simulator: ServiceProcess) -> None:
         listener, price = Listener(), Topic("price", "spot", "BTCUSDT")
         feed = BinanceFeed(simulator.ws_url, "spot", listener, SystemClock(), get_logger("test"))
@@ -190,7 +197,6 @@ class TestOverTheSimulator:
     def test_one_unknown_symbol_does_not_spoil_the_others(self, simulator: ServiceProcess) -> None:
         exchange = BinanceExchange()
         exchange.use(simulator.base_url, simulator.base_url)
-        simulator.get("/fapi/v1/ticker/24hr?symbol=BTCUSDT")  # the first such call reads a tape
         for market in ("spot", "futures"):
             names = ["NOPE", "BTCUSDT", "X", "ETHUSDT", "Y"]
             assert exchange.tickers(market, names).keys() == {"BTCUSDT", "ETHUSDT"}

@@ -152,7 +152,7 @@ def test_r8_cut_again_and_again_every_gap_is_found_and_filled(
         f"{sum(book.snapshots for book in books)} snapshots, {len(lies)} prices older than they said"
     )
     assert lies == []
-    assert p95 <= 2.0 or max(back_s) < 5.0
+    assert p95 <= (2.0 if SCALE >= 1 else 5.0), "three cuts are no p95"
     for one in trades:
         assert_whole(one)
     for book in books:
@@ -252,8 +252,13 @@ def test_r11_the_planned_end_of_a_connection_leaves_no_gap_and_no_repeat(
     book = follow("/stream/orderbook/BTCUSDT", BookFollower)
     wait_until(lambda: book.deltas > 3 and bars.data("kline") and len(ids(trades)) > 3, what="all streams")
     begun, reconnects = time.monotonic(), stats(service)["reconnects"]
-    begin(market, fault, **({"duration_s": 3} if fault == "server_shutdown" else {}))
-    wait_until(lambda: reconnected(service, reconnects), 20, what="another connection")
+    if fault == "server_shutdown":  # announced: the next connection has taken over before this one ends
+        id = begin(market, fault, duration_s=8)
+        wait_until(lambda: not truth(market, id)["running"], 20, what="the end of the old connection")
+        assert stats(service)["reconnects"] == reconnects
+    else:
+        begin(market, fault)
+        wait_until(lambda: reconnected(service, reconnects), 20, what="another connection")
     reconnected_s = time.monotonic() - begun
     seen, deltas = len(ids(trades)), book.deltas
     wait_until(lambda: len(ids(trades)) > seen + 5 and book.deltas > deltas + 5, 20, what="streams that go on")

@@ -30,7 +30,7 @@ def market() -> Iterator[ServiceProcess]:
 def service(market: ServiceProcess) -> Iterator[ServiceProcess]:
     settings = {"SIMULATOR_URL": market.base_url, "RATE_LIMIT_ENABLED": "false", "DEFAULT_SYMBOLS": "BTCUSDT,ETHUSDT"}
     with ServiceProcess("websocket-streaming", settings) as running:
-        wait_until(lambda: price(running)["source"] == "cache" and not price(running)["stale"], what="a fresh price")
+        wait_until(lambda: price(running)["source"] == "cache" and fresh(running), what="fresh prices")
         yield running
 
 
@@ -215,7 +215,9 @@ def busy_service() -> Iterator[ServiceProcess]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["/stream/price/BTCUSDT", "/socket.io/?EIO=4&transport=websocket"])
+@pytest.mark.parametrize(
+    "path", ["/stream/price/BTCUSDT", "/stream/orderbook/BTCUSDT", "/socket.io/?EIO=4&transport=websocket"]
+)
 def test_readers_that_never_read_are_closed_at_their_bound_and_cost_no_memory(
     busy_service: ServiceProcess, connect: Callable[..., Any], path: str
 ) -> None:

@@ -96,6 +96,33 @@ def test_updates_older_than_a_minute_are_let_go(desk: Desk) -> None:
     assert desk.sent == [6, 7]
 
 
+def test_what_was_kept_for_listeners_long_gone_costs_the_new_ones_nothing(desk: Desk) -> None:
+    desk.journal.follow(BTC)
+    desk.say(50)
+    desk.journal.unfollow(BTC)
+    desk.clock.advance(KEPT_S + 1)
+    desk.say(1)
+    desk.journal.follow(BTC)
+    desk.say(10)
+    assert desk.replay(52)
+    assert desk.sent == list(range(53, 62))
+
+
+def test_updates_that_nobody_hears_are_numbered_and_never_seem_to_be_kept(desk: Desk) -> None:
+    assert not desk.journal.is_heard(BTC)
+    desk.journal.pass_over(BTC, 3)
+    desk.journal.follow(BTC)
+    assert desk.journal.is_heard(BTC)
+    desk.say(1)
+    desk.journal.unfollow(BTC)
+    desk.clock.advance(KEPT_S - 1)
+    assert desk.journal.is_heard(BTC)
+    desk.clock.advance(2)
+    assert not desk.journal.is_heard(BTC)
+    desk.journal.pass_over(BTC)
+    assert (desk.journal.seq(BTC), desk.replay(3)) == (5, False)
+
+
 def test_a_topic_keeps_a_bounded_number(desk: Desk) -> None:
     desk.journal.follow(BTC)
     desk.say(MAX_KEPT_OF_TOPIC + 10)

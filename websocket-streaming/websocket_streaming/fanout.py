@@ -228,6 +228,8 @@ class Fanout:
         return self._pause_s
 
     def _deliver(self, client: Client, updates: list[Update]) -> None:
+        if not updates:
+            return
         if client in self._slots or client.form == "polling":
             self._hold(client, updates)
         elif not client.post(b"".join([update.frame for update in updates])):

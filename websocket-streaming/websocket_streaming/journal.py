@@ -53,7 +53,7 @@ class Journal:
         self.venue = ""  # `binance` or `simulator`, once it is decided
         self._lines: dict[Topic, _Line] = {}
         self._highest_closed = 0  # a topic that comes back must not repeat a number, nor seem to follow on
-        self._order: deque[tuple[float, Topic, int]] = deque()
+        self._order: deque[tuple[float, Topic, int, int]] = deque()  # when, topic, seq, weight
         self._weight = 0
         self._leaving: deque[tuple[str | None, Topic, str, Document]] = deque()
         self._is_leaving = False
@@ -87,6 +87,17 @@ class Journal:
     def stamped(self, topic: Topic, document: Document) -> Document:
         """The document with the number of the topic's last update, the epoch and the venue."""
         return {**document, "venue": self.venue, "seq": self.seq(topic), "epoch": self.epoch}
+
+    def is_heard(self, topic: Topic) -> bool:
+        """Whether somebody listens, or may come back for what he missed. Else documents needn't be made."""
+        line = self._lines.get(topic)
+        return line is not None and (line.listeners > 0 or self._clock.monotonic() <= line.linger_until)
+
+    def pass_over(self, topic: Topic, count: int = 1) -> None:
+        """Number updates that nobody hears."""
+        if line := self._lines.get(topic):
+            line.seq += count
+            line.kept.clear()
 
     def publish(self, topic: Topic, event: str, document: Document, weight: int = 1) -> None:
         """Number the update and give it to all who want the topic."""
@@ -140,18 +151,18 @@ class Journal:
     def _keep(self, topic: Topic, line: _Line, event: str, document: Document, weight: int) -> None:
         now = self._clock.monotonic()
         if not line.listeners and now > line.linger_until:
-            line.kept.clear()  # their entries in `_order` find nothing and pass
+            line.kept.clear()
             return
         line.kept.append((line.seq, event, document))
-        self._order.append((now, topic, weight))
+        self._order.append((now, topic, line.seq, weight))
         self._weight += weight
         if len(line.kept) > MAX_KEPT_OF_TOPIC:
             line.kept.popleft()
         while self._order and (self._weight > MAX_KEPT or now - self._order[0][0] > KEPT_S):
-            _, oldest, its_weight = self._order.popleft()
+            _, oldest, seq, its_weight = self._order.popleft()
             self._weight -= its_weight
             known = self._lines.get(oldest)
-            if known and known.kept:
+            while known and known.kept and known.kept[0][0] <= seq:
                 known.kept.popleft()
 
     def _leave(self, name: str | None, topic: Topic, event: str, document: Document) -> None:

@@ -113,6 +113,11 @@ class PriceBook:
         held = self._held(symbol)
         return held.trade_id if held else None
 
+    def price(self, symbol: Symbol) -> float | None:
+        """The newest price, None while it or the 24 h figures are missing."""
+        held = self._held(symbol)
+        return held.price if held and held.ticker else None
+
     def ticker(self, symbol: Symbol) -> Ticker | None:
         """The newest price with the newest 24 h figures, None while one of them is missing."""
         held = self._held(symbol)

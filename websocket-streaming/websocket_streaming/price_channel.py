@@ -1,7 +1,7 @@
 """The price channel: trades and 24 h figures go into the price book and out to whoever wants the price."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from shared.clock import Clock
 from shared.errors import NotFound
@@ -116,11 +116,15 @@ class PriceChannel:
                 self._publish(symbol)
 
     def _publish(self, symbol: Symbol) -> None:
-        document: dict[str, Any] | None = self.book.update(symbol)
-        if document is not None:
-            self._shown_stale[symbol] = document["stale"]
-            self._journal.publish(Topic(PRICE, *symbol), self.event, document)
-            self.watch(symbol, document["price"])
+        price, topic = self.book.price(symbol), Topic(PRICE, *symbol)
+        if price is None:
+            return
+        self._shown_stale[symbol] = self.book.is_stale(symbol)
+        if not self._journal.is_heard(topic):
+            self._journal.pass_over(topic)
+        elif document := self.book.update(symbol):
+            self._journal.publish(topic, self.event, document)
+        self.watch(symbol, price)
 
     def _wants(self, symbol: Symbol) -> bool:
         """A few frames still arrive after UNSUBSCRIBE; they must not bring the symbol back."""

@@ -28,8 +28,8 @@ from shared.offload import native_socket_pair
 
 FOLDER = Path(__file__).parents[2]
 LARGE = 16  # signals; fewer are written sooner than another process is woken
-START_S = 30.0
-REPLY_S = 4.0  # with what follows below group_commit.WAIT_S; the database's own bounds are tighter
+START_S = 10.0
+REPLY_S = 3.0  # of one that hangs; with what follows below group_commit.WAIT_S. The database's own bound is 2 s
 LOOK_S = 0.2  # between two looks whether a writer is wanted
 AGAIN_S = 10.0  # before a writer is started in the place of one that failed
 
@@ -38,6 +38,8 @@ class WriterProcess:
     """One writer. Made and ended where processes may be, used by one native thread at a time."""
 
     def __init__(self, url: str) -> None:
+        """Raises OSError."""
+        self.fault = "not ready in time"
         self._link, theirs = native_socket_pair()
         self._link.settimeout(START_S)
         command = [sys.executable, "-m", "database_service.writer", str(theirs.fileno())]
@@ -46,7 +48,8 @@ class WriterProcess:
                 command, cwd=FOLDER, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
-        wire.send(self._link, url.encode())  # an argument would show in the list of processes
+        with contextlib.suppress(OSError):  # one that ended at once: `await_ready` finds out
+            wire.send(self._link, url.encode())  # an argument would show in the list of processes
 
     def await_ready(self) -> bool:
         """Wait until it takes requests, natively; False if it doesn't."""
@@ -114,8 +117,8 @@ class Apart:
             try:
                 return self._store.append_by(writer.append, submissions, now)
             except OSError as error:
-                self._log.warning("the writer process failed (%s): written here instead", type(error).__name__)
                 writer.kill()
+                writer.fault = type(error).__name__
                 self._writer, self._failed, self._wanted = None, writer, False
         # If it had stored them before it failed, they are found by their keys and names: nothing is stored twice.
         return self._store.append_here(submissions, now)
@@ -133,6 +136,8 @@ class Apart:
     def _watch(self) -> None:
         while not self._stopped.wait(LOOK_S):
             if self._failed is not None:
+                # Said here: a native thread may not wait for a lock of the log's, which is gevent's.
+                self._log.warning("a writer process failed (%s); this process writes instead", self._failed.fault)
                 self._failed.end()
                 self._failed = None
                 self._stopped.wait(AGAIN_S)
@@ -141,10 +146,15 @@ class Apart:
 
     def _start_writer(self) -> None:
         begun = time.monotonic()
-        writer = WriterProcess(self._url)
+        try:
+            writer = WriterProcess(self._url)
+        except OSError as error:  # no process, no memory
+            self._log.warning("no writer process can be started (%s); this process goes on writing", error.strerror)
+            self._wanted = False
+            self._stopped.wait(AGAIN_S)
+            return
         if self._blocking(writer.await_ready):
             self._writer = writer
             self._log.info("a writer process appends large groups (started in %.1f s)", time.monotonic() - begun)
         else:
             self._failed, self._wanted = writer, False
-            self._log.warning("a writer process could not be started; this process goes on writing")
