@@ -3,14 +3,14 @@
 Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
 
-from database_service.admission import Admission, names_asked, neighbours
+from database_service.admission import MAX_AT_PLACE, Admission, names_asked, neighbours
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again
@@ -37,10 +37,10 @@ PLACE_OF = sa.select(signal_names.c.id, signal_names.c.timestamp).where(
 DOCUMENT_AT = sa.select(signals.c.document).where(
     signals.c.id == sa.bindparam("number"), signals.c.timestamp == sa.bindparam("moment")
 )
-# In a range of ids.
+# In a range of ids; twice the bound, since the last batch that came in may have gone over it.
 BETWEEN = sa.select(signal_names.c.signal_id, signal_names.c.timestamp, signal_names.c.digest).where(
     signal_names.c.signal_id >= sa.bindparam("first"), signal_names.c.signal_id < sa.bindparam("end")
-)
+).limit(2 * MAX_AT_PLACE)
 Append = Callable[[Sequence[Submission], datetime], list[Verdict]]
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
 
@@ -138,8 +138,8 @@ class SqlStore:
         keys = {s.key.name for s in submissions if s.key is not None}
         names = names_asked(submissions)
         known = self._statements.look_up(link, keys, names)
-        beside = _beside(link, submissions, known.taken) if known.taken else {}
-        admission = Admission(known.kept, known.taken, beside).add_all(submissions, names)
+        beside, crowded = _beside(link, submissions, known.taken) if known.taken else ({}, ())
+        admission = Admission(known.kept, known.taken, beside, crowded).add_all(submissions, names)
         self._write(link, known.head, admission.signals, list(admission.answers.items()), now)
         return admission
 
@@ -262,11 +262,16 @@ class SqlStore:
 
 def _beside(
     link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
-) -> dict[str, Content]:
-    """What stands at the `~n` of places that are taken: hardly ever anything does, but it may be thousands."""
+) -> tuple[dict[str, Content], Collection[str]]:
+    """What stands at the `~n` of places that are taken: hardly ever anything does, but it may be thousands.
+
+    And which places are crowded. Of those, clients' own ids `~…` may leave names unread; none of them is given out.
+    """
     beside: dict[str, Content] = {}
+    crowded: list[str] = []
     for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
         first, end = neighbours(place)
         rows = link.execute(BETWEEN, {"first": first, "end": end}).all()
         beside |= {signal_id: Content(digest, moment) for signal_id, moment, digest in rows}
-    return beside
+        crowded += [place] if len(rows) >= MAX_AT_PLACE else []
+    return beside, crowded
