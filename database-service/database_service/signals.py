@@ -6,11 +6,11 @@ signal at the same place gets `~2`, `~3`. The same content at the same id is the
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 import orjson
@@ -25,6 +25,8 @@ RESERVED_IDS = frozenset(
     {"save", "batch", "history", "export", "audit", "calibration", "conflicts", ".", ".."}
 )
 MAX_SYMBOL = 32
+MAX_PORTION = 1_000_000  # bytes of a portion; a signal is at most 150 KB
+FEWER = 4  # times fewer rows where they were too long
 PLAIN_SYMBOL = re.compile(r"[A-Za-z0-9_/-]{1,32}")
 REQUIRED = ("symbol", "signal_type", "confidence", "price")
 OPTIONAL = ("strategy", "bot_id", "timeframe", "stop_loss", "take_profit", "leverage", "indicators", "metadata")
@@ -213,6 +215,29 @@ class Page:
     complete: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A piece of an export, newest first: the JSON texts, one a line, and where the next piece begins (None: none).
+
+    It may be empty at the end only. `complete`: see `Page`.
+    """
+
+    lines: bytes
+    next: Cursor | None
+    complete: bool = True
+
+    @classmethod
+    def of(cls, history: Callable[[SignalFilter, int, Cursor | None], Page], wanted: SignalFilter, limit: int,
+           after: Cursor | None) -> Self:  # fmt: skip
+        """From a page of `history` that is short enough."""
+        while True:
+            page = history(wanted, limit, after)
+            lines = "".join([f"{document}\n" for document in page.documents]).encode()
+            if len(lines) <= MAX_PORTION or limit == 1:
+                return cls(lines, page.next, page.complete)
+            limit = max(1, limit // FEWER)
+
+
 class SignalStore(Protocol):
     """What the signal log needs of a place that stores signals. Every call raises Unavailable if the place is away."""
 
@@ -230,4 +255,8 @@ class SignalStore(Protocol):
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """The newest `limit` signals that `wanted` admits, or the next ones `after` a page's cursor."""
+        ...
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """As `history`, for programs: at most about MAX_PORTION bytes, so that it may be fewer signals."""
         ...

@@ -1,6 +1,7 @@
 """Migrations: they make exactly the tables that the code expects, once, however many start at the same time."""
 
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -71,6 +72,19 @@ def test_what_can_not_be_migrated_is_unavailable_with_one_line(tmp_path: Path) -
     path.write_bytes(b"this is no database, but long enough to be looked at" * 100)
     with pytest.raises(Unavailable, match="file is not a database"):
         migrate_apart(sqlite_url(path))
+
+
+def test_a_migration_may_take_as_long_as_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: list[Any] = []
+    run = subprocess.run
+
+    def noting(*words: Any, **options: Any) -> Any:
+        bounds.append(options.get("timeout"))
+        return run(*words, **options)
+
+    monkeypatch.setattr(subprocess, "run", noting)
+    migrate_apart(sqlite_url(tmp_path / "database.sqlite3"))
+    assert bounds == [None]
 
 
 def test_an_older_or_newer_schema_is_not_used(migrated_sqlite: bytes, tmp_path: Path) -> None:

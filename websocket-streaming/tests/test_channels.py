@@ -80,7 +80,8 @@ class TestPlain:
         assert all(equal() for _ in range(5))
 
     def test_an_update_of_the_book_has_the_contracts_fields(self, follow: Any, market: str) -> None:
-        updates = follow(f"/stream/orderbook/ETHUSDT?market={market}").wait("orderbook_update", 3)
+        stream = follow(f"/stream/orderbook/ETHUSDT?market={market}")
+        updates = stream.wait("orderbook_update", 3)
         assert [update["type"] for update in updates[:3]] == ["snapshot", "delta", "delta"]
         assert set(updates[0]) - {"timestamp"} == BOOK - {"timestamp"}
         assert set(updates[1]) == BOOK | {"previous_update_id"}
@@ -89,7 +90,7 @@ class TestPlain:
         assert bids == sorted(bids, reverse=True)
         assert asks == sorted(asks)
         assert bids[0] < asks[0]
-        seqs = [update["seq"] for update in updates]
+        seqs = [data["seq"] for _, data in list(stream.events)]  # a `status` has a number too
         assert all(later == earlier + 1 for earlier, later in pairwise(seqs))
 
 

@@ -55,6 +55,11 @@ class Side:
         return self._border < EVERYTHING and len(self._levels) < SHALLOW
 
     @property
+    def is_exhausted(self) -> bool:
+        """Whether the price has jumped past the border: nothing is left of what was known, and there is more."""
+        return self._border < EVERYTHING and not self._levels
+
+    @property
     def best_key(self) -> int | None:
         """The best level's price, scaled; negative for bids."""
         heap, held = self._heap, self._levels
@@ -130,6 +135,11 @@ class OrderBook:
         """Whether somebody bids as much as is asked: never true of a real book."""
         bid, ask = self.bids.best_key, self.asks.best_key
         return bid is not None and ask is not None and -bid >= ask
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it may be shown: not crossed, and no side lost beyond what is known."""
+        return not (self.is_crossed or self.bids.is_exhausted or self.asks.is_exhausted)
 
     @property
     def is_shallow(self) -> bool:

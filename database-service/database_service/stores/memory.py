@@ -11,7 +11,7 @@ from database_service.admission import Admission, names_asked
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, Trades, TradeSubmission
-from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Cursor, Page, Portion, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
 from database_service.user_settings import SavedSettings, next_version
 
@@ -113,6 +113,10 @@ class MemoryStore:
                         break
         more = len(found) > limit
         return Page([signal.document for _, signal in found[:limit]], found[limit - 1][0] if more else None)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        return Portion.of(self.history, wanted, limit, after)
 
     # --- performance
 

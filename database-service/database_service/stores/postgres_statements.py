@@ -53,7 +53,7 @@ ADD_KEYS = f"""
 
 
 class _Unsplittable(Exception):
-    """A text holds a separator."""
+    """A text holds a separator, or the only one is empty."""
 
 
 class PostgresStatements:
@@ -135,6 +135,8 @@ def _joined(texts: Sequence[str | None]) -> str | None:
     """All in one; None for none at all. Raises _Unsplittable where that could not be taken apart again."""
     if not texts:
         return None
+    if len(texts) == 1 and texts[0] == "":  # the server takes an empty text for none at all
+        raise _Unsplittable
     joined = SEPARATOR.join([NULL if text is None else text for text in texts])
     if joined.count(SEPARATOR) != len(texts) - 1 or joined.count(NULL) != texts.count(None):
         raise _Unsplittable

@@ -18,7 +18,7 @@ from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import Verdict
 from database_service.performance import TradeFilter, TradeLine, Trades, TradeSubmission
-from database_service.signals import Cursor, Page, SignalFilter, Submission
+from database_service.signals import Cursor, Page, Portion, SignalFilter, Submission
 from database_service.storage import Counts, Source
 from database_service.stores.spool import Spool
 from database_service.stores.sql import SqlStore
@@ -47,6 +47,14 @@ class SpoolingStore:
         if self._spool.waiting:
             raise Unavailable("the database is away, or what it missed is still being moved there")
         return self._database
+
+    @property
+    def _outage(self) -> bool:
+        """After a failed query: may what waits be answered in its stead?
+
+        Not where the database is there and nothing waits: this one query took too long, and "nothing" would be untrue.
+        """
+        return self._spool.prepared and (self._spool.waiting or self._database.known_away)
 
     # --- writing
 
@@ -96,19 +104,29 @@ class SpoolingStore:
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`. While the database is away, only what waits is known."""
         if not self._spool.waiting and not self._database.known_away:
-            with suppress(Unavailable):
+            try:
                 return self._database.history(wanted, limit, after)
+            except Unavailable:
+                if not self._outage:
+                    raise
         found = self._spool.newest(wanted, limit + 1, after) if self._spool.waiting else []
         try:
             found += _without(found, self._database.newest(wanted, limit + 1, after))
             complete = True
         except Unavailable:
-            if not self._spool.prepared:
+            if not self._outage:
                 raise
             complete = False
         found.sort(key=lambda one: one[0], reverse=True)
         following = found[limit - 1][0] if len(found) > limit else None
         return Page([document for _, document in found[:limit]], following, complete)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        if not self._spool.waiting and not self._database.known_away:
+            with suppress(Unavailable):
+                return self._database.portion(wanted, limit, after)
+        return Portion.of(self.history, wanted, limit, after)
 
     def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`. While the database is away, only what waits is known."""
@@ -116,7 +134,7 @@ class SpoolingStore:
         try:
             stored = _begun(self._database.named_trades(wanted))
         except Unavailable:
-            if not self._spool.prepared:
+            if not self._outage:
                 raise
             return Trades((line for _, line in waiting), complete=False)
         return Trades(_merged(stored, waiting))

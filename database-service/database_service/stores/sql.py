@@ -16,12 +16,12 @@ from database_service.batches import Batch
 from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
-from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Cursor, Page, Portion, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import verify_stretch
 from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
 from database_service.stores.expiry import expire
-from database_service.stores.history import newest
+from database_service.stores.history import newest, portion
 from database_service.stores.schema import (
     HEAD,
     idempotency_keys,
@@ -74,12 +74,15 @@ class SqlStore:
 
     def prepare(self) -> bool:
         """Look whether the schema is the newest; False if the migrations must run first. Raises Unavailable."""
-        version = self._connections.schema_version()
-        reason = f"the database is at migration {version}, not {HEAD}"
-        self._connections.why_not = None if version == HEAD else reason
+        self._look_at_schema()
         if self.prepared:
             self.probe()
         return self.prepared
+
+    def _look_at_schema(self) -> None:
+        version = self._connections.schema_version()
+        reason = f"the database is at migration {version}, not {HEAD}"
+        self._connections.why_not = None if version == HEAD else reason
 
     def close(self) -> None:
         """Close every connection."""
@@ -122,7 +125,12 @@ class SqlStore:
 
     def append_by(self, append: Append, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """`append` as someone else does it (a writer process), counted and remembered as if it was done here."""
-        verdicts = self._connections.noting(lambda: append(submissions, now))
+        try:
+            verdicts = self._connections.noting(lambda: append(submissions, now))
+        except Unavailable:
+            with suppress(Unavailable):  # what the writer saw, it alone knows: is the database gone, or not ours?
+                self._look_at_schema()
+            raise
         stored = sum(verdict.status == "stored" for verdict in verdicts)
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)
         return verdicts
@@ -204,6 +212,10 @@ class SqlStore:
         """See `SignalStore.history`."""
         rows = newest(self._connections, wanted, limit + 1, after)
         return Page(rows.documents(limit), rows.cursor(limit - 1) if len(rows) > limit else None)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        return portion(self._connections, wanted, limit, after)
 
     def newest(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> list[tuple[Cursor, str]]:
         """Signals with their places, newest first."""

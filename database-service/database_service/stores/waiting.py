@@ -11,11 +11,11 @@ from database_service.performance import StoredTrade
 from database_service.signals import OPTIONAL, NewSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.schema import performance, signals
+from database_service.stores.statements import chunks
 from shared.clock import parse_time
 
 MAX_ANSWERS = 8_000_000  # characters of answers in memory at a time: a batch's may have a million
 MAX_CONFLICTS_SHOWN = 1000
-CHUNK = 500  # values in one IN list
 IDS = {"signals": signals.c.signal_id, "performance": performance.c.performance_id}
 # Only the spool has these; its file is nobody else's. Whoever keeps a key makes it wait, in the same transaction.
 OWN_TABLES = (
@@ -82,8 +82,8 @@ class Moved(NamedTuple):
     refused: Sequence[Refused] = ()
 
 
-def oldest_keys(link: sa.Connection, limit: int) -> list[WaitingKey]:
-    """The keys that came first, in order; fewer where their answers are long."""
+def oldest_keys(link: sa.Connection, limit: int) -> tuple[list[WaitingKey], bool]:
+    """The keys that came first, in order, fewer where their answers are long; and whether others may wait behind."""
     found: list[WaitingKey] = []
     size = 0
     for number, route, key, body_hash, answer in link.exec_driver_sql(WAITING_KEYS, (limit,)):
@@ -91,7 +91,7 @@ def oldest_keys(link: sa.Connection, limit: int) -> list[WaitingKey]:
         size += len(answer)
         if size > MAX_ANSWERS:
             break
-    return found
+    return found, len(found) == limit or size > MAX_ANSWERS
 
 
 def oldest_signals(link: sa.Connection, limit: int, upto: int) -> list[WaitingSignal]:
@@ -115,8 +115,8 @@ def named(link: sa.Connection, table: sa.Table, ids: Sequence[str]) -> list[Wait
     """Those of the ids that wait."""
     found: list[Waiting] = []
     name = IDS[table.name]
-    for begin in range(0, len(ids), CHUNK):
-        query = sa.select(table.c.id, name, table.c.document).where(name.in_(ids[begin : begin + CHUNK]))
+    for some in chunks(ids):
+        query = sa.select(table.c.id, name, table.c.document).where(name.in_(some))
         found += [Waiting(*row) for row in link.execute(query)]
     return found
 

@@ -14,8 +14,10 @@ from database_service.batches import Batch, BatchRefused
 from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
 from database_service.signals import SignalFilter
+from database_service.stores import waiting
 from database_service.stores.connections import Connections
 from database_service.stores.drain import QUICK_S, Drain
+from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.spool import Spool
 from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
@@ -331,6 +333,19 @@ def test_of_a_trade_that_another_process_answered_meanwhile_ours_is_a_conflict(p
     assert (conflict["performance_id"], conflict["document"]["pnl"]) == (ours.id, 1.0)
 
 
+def test_no_row_overtakes_its_key_where_answers_are_too_long_for_one_step(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_ANSWERS", 0)
+    place.away()
+    place.store.append([signal("first", signal_id="a"), signal("second", signal_id="ours")], NOON)
+    place.away(False)
+    place.main.append([signal("second", signal_id="theirs")], NOON)
+    place.back()
+    assert set(place.ids()) == {"a", "theirs"}
+    assert [conflict["signal_id"] for conflict in place.store.conflicts()] == ["ours"]
+
+
 def test_a_row_that_the_database_never_takes_is_a_conflict_and_holds_up_no_other(
     place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,6 +484,21 @@ def test_a_spool_whose_disk_is_full_acknowledges_nothing_and_recovers(place: Pla
     assert sorted(place.ids()) == ["a", "b"]
 
 
+def test_what_is_stored_is_acknowledged_although_reading_fails_right_after(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Any:
+        raise Unavailable("the disk fails")
+
+    place.away()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.spool, "_reading", fail)
+        assert place.store.append([signal("k", signal_id="a")], NOON)[0].status == "stored"
+    place.back()
+    assert place.numbered() == ["a"]
+    assert place.main.append([signal("k", signal_id="a")], NOON)[0].status == "replayed"
+
+
 def test_what_was_noted_while_the_disk_was_full_is_written_down_later(place: Place, signal: Make) -> None:
     with place.spool._reading() as link:
         pages = link.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -512,3 +542,24 @@ def test_without_a_spool_a_database_that_is_away_is_unavailable(place: Place, si
     ):
         with pytest.raises(Unavailable):
             call()
+
+
+def test_a_query_that_takes_too_long_is_refused_and_not_answered_with_nothing(
+    tmp_path: Path, migrated_sqlite: bytes, migrated_postgres: str
+) -> None:
+    (tmp_path / "spool.sqlite3").write_bytes(migrated_sqlite)
+    clock = FakeClock(NOON)
+    database, spool = postgres_store(migrated_postgres, clock), Spool(tmp_path / "spool.sqlite3", clock, 1000)
+    assert database.prepare()
+    assert spool.prepare()
+    store = SpoolingStore(database, spool)
+    engine = postgres_engine(migrated_postgres)
+    with engine.begin() as link:  # held for longer than any query may take
+        link.exec_driver_sql("LOCK TABLE signals, performance IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match="too long"):
+            store.history(SignalFilter(), 10)
+        with pytest.raises(Unavailable, match="too long"):
+            store.trades(TradeFilter())
+    engine.dispose()
+    assert store.history(SignalFilter(), 10).complete
+    store.close()

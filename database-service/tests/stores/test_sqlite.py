@@ -14,7 +14,7 @@ from sqlalchemy import event
 from database_service.idempotency import KEEP
 from database_service.signals import SignalFilter
 from database_service.stores import sqlite as sqlite_module
-from database_service.stores.connections import Connections
+from database_service.stores.connections import WRITE_S, Connections
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
 from shared.errors import Unavailable
@@ -152,6 +152,27 @@ def test_history_walks_an_index_and_sorts_nothing(engine: sa.Engine) -> None:
             plan = " ".join(row[3] for row in link.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
         assert "USING INDEX signals_by" in plan
         assert "TEMP B-TREE" not in plan
+
+
+MANY = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n"
+
+
+def test_a_read_that_takes_too_long_is_cut_and_a_write_is_not(engine: sa.Engine) -> None:
+    clock = FakeClock()
+    connections = Connections(engine, clock, explain)
+    connections.why_not = None
+    with pytest.raises(Unavailable, match="narrow it"):
+        connections.fetch(MANY, (), 0)
+    with pytest.raises(Unavailable, match="narrow it"), connections.reading(0) as link:
+        link.exec_driver_sql(MANY)
+    assert connections.fetch("SELECT 1", (), 0) == [(1,)]
+    assert not connections.known_away
+
+    def write(link: sa.Connection) -> Any:
+        clock.advance(WRITE_S)
+        return link.exec_driver_sql(MANY).scalar()
+
+    assert connections.transact(write) == 1_000_000
 
 
 def test_a_file_that_can_not_be_opened_is_unavailable(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from database_service.batches import Batch, BatchRefused
 from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
-from database_service.signals import SignalFilter
+from database_service.signals import MAX_PORTION, Cursor, SignalFilter
 from database_service.storage import Store
 from shared.errors import Conflict, InvalidInput
 
@@ -43,6 +43,11 @@ def test_a_signal_is_read_back_as_it_was_stored(store: Store, signal: Make) -> N
 
 def test_an_unknown_id_is_none(store: Store) -> None:
     assert store.get("nobody") is None
+
+
+def test_an_empty_text_is_not_none(store: Store, signal: Make) -> None:
+    store.append([signal(bot_id="")], NOON)
+    assert ids(store, bot_id="") == [ID]
 
 
 def test_a_different_signal_at_the_same_place_gets_the_next_ordinal(store: Store, signal: Make) -> None:
@@ -168,6 +173,46 @@ def test_pages_follow_each_other_without_gap_or_repeat(store: Store, signal: Mak
             break
     assert seen == whole
     assert len(whole) == 50
+
+
+def portions(store: Store, limit: int, **wanted: Any) -> list[bytes]:
+    """The lines of every portion of an export."""
+    found, cursor = list[bytes](), None
+    for _ in range(100):
+        portion = store.portion(SignalFilter(**wanted), limit, cursor)
+        assert portion.complete
+        found.append(portion.lines)
+        cursor = portion.next
+        if cursor is None:
+            return found
+    raise AssertionError("this export does not end")
+
+
+@pytest.mark.parametrize("wanted", [{}, {"symbol": "BTCUSDT"}, {"strategy": "rsi"}, {"min_confidence": 0.1}])
+@pytest.mark.parametrize("limit", [1, 7, 25, 50, 100])
+def test_portions_are_history_whatever_the_order_of_arrival(
+    store: Store, signal: Make, limit: int, wanted: dict[str, Any]
+) -> None:
+    """29 and 50 share no divisor: the signals come in all but the order of time, four at each moment."""
+    moments = [NOON + SECOND * (n * 29 % 50 // 4) for n in range(50)]
+    store.append([signal(price=n + 1.0, strategy="rsi", timestamp=at) for n, at in enumerate(moments)], NOON)
+    found = b"".join(portions(store, limit, **wanted))
+    assert found.decode().splitlines() == store.history(SignalFilter(), 100).documents
+    assert found.endswith(b"\n")
+
+
+def test_portions_of_nothing_are_one_and_empty(store: Store, signal: Make) -> None:
+    store.append([signal()], NOON)
+    assert portions(store, 10, symbol="NOBODY") == [b""]
+    assert store.portion(SignalFilter(), 10, Cursor(NOON - SECOND, 1)).next is None
+
+
+def test_a_portion_of_long_signals_is_bounded_in_bytes(store: Store, signal: Make) -> None:
+    rows = [signal(timestamp=NOON + SECOND * n, metadata={"text": "ş" * 30_000}) for n in range(40)]
+    store.append(rows, NOON)
+    found = portions(store, 2_000)
+    assert max(map(len, found)) <= MAX_PORTION + 1
+    assert b"".join(found).decode().splitlines() == store.history(SignalFilter(), 100).documents
 
 
 def test_a_signal_that_arrives_between_two_pages_disturbs_neither(store: Store, signal: Make) -> None:
