@@ -83,7 +83,10 @@ class NewSignal(Struct, frozen=True):  # a frozen dataclass of 15 fields takes 3
 
 
 class StoredSignal(Struct, frozen=True):
-    """A signal with its id, as stores keep it: what history filters by, and the JSON text that goes out as it is."""
+    """A signal with its id, as stores keep it: what history filters by, and the JSON text that goes out as it is.
+
+    `digest` is `NewSignal.digest()` where the id holds a `~`: such ids may be many at one place, and are compared.
+    """
 
     signal_id: str
     timestamp: datetime
@@ -95,6 +98,7 @@ class StoredSignal(Struct, frozen=True):
     price: float
     compliant: bool
     document: str
+    digest: str | None = None
 
 
 class Content(NamedTuple):
@@ -109,7 +113,7 @@ class Content(NamedTuple):
 
 
 def content_of(document: str) -> Content:
-    """The content of a stored signal, from its JSON text: nearly no id comes twice, so it is worked out, not kept."""
+    """The content of a stored signal, from its JSON text: hardly an id comes twice, so it is worked out, not kept."""
     fields = orjson.loads(document)
     content = {name: fields[name] for name in (*REQUIRED, *OPTIONAL) if name in fields}
     return Content(_digest(content), parse_time(fields["timestamp"]))
@@ -155,7 +159,7 @@ def stored(signal: NewSignal, signal_id: str) -> StoredSignal:
     )  # fmt: skip
     return StoredSignal(
         signal_id, s.timestamp, s.symbol, s.signal_type, s.strategy, s.bot_id, s.confidence, s.price, not violations,
-        _encode(document).decode(),
+        _encode(document).decode(), signal.digest() if "~" in signal_id else None,
     )  # fmt: skip
 
 

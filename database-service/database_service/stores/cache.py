@@ -205,7 +205,6 @@ def _decode(kind: Kind, text: bytes | str) -> Row | None:
 
 
 def _signal(fields: dict[str, Any]) -> StoredSignal:
-    fields.pop("digest", None)  # Redis may still hold rows of the version that kept it
     return StoredSignal(**{**fields, "timestamp": parse_time(fields["timestamp"])})
 
 

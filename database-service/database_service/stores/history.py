@@ -41,8 +41,8 @@ SERVER_LINES = (
 )
 
 
-class Rows:
-    """The rows of one walk along an index, however deep the page: (id, timestamp as the driver has it, document)."""
+class Walk:
+    """What one walk along an index found, however deep the page: (id, timestamp as the driver has it, document)."""
 
     def __init__(self, rows: list[Any], embedded: bool):
         self._rows, self._embedded = rows, embedded
@@ -60,11 +60,11 @@ class Rows:
         return Cursor(EPOCH + moment * MICROSECOND if self._embedded else moment, number)
 
 
-def newest(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Rows:
+def newest(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Walk:
     """At most `limit` signals that `wanted` admits, after the cursor if there is one. Raises Unavailable."""
     embedded = connections.embedded
     given, values = _values(wanted, after, embedded)
-    return Rows(connections.fetch(_text(given, after is not None, embedded), (*values, limit)), embedded)
+    return Walk(connections.fetch(_text(given, after is not None, embedded), (*values, limit)), embedded)
 
 
 def portion(connections: Connections, wanted: SignalFilter, limit: int, after: Cursor | None) -> Portion:

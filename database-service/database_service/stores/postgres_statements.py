@@ -32,11 +32,11 @@ ADD_SIGNALS = f"""
     WITH new AS MATERIALIZED (
         SELECT * FROM unnest(
             {SPLIT}::bigint[], {SPLIT}, {SPLIT}::timestamptz[], {SPLIT}, {SPLIT}, {SPLIT}, {SPLIT},
-            {SPLIT}::double precision[], {SPLIT}::double precision[], {SPLIT}::boolean[], {SPLIT}, {SPLIT}
+            {SPLIT}::double precision[], {SPLIT}::double precision[], {SPLIT}::boolean[], {SPLIT}, {SPLIT}, {SPLIT}
         ) AS rows (id, signal_id, timestamp, symbol, signal_type, strategy, bot_id, confidence, price, compliant,
-                   document, hash)
+                   document, hash, digest)
     ), named AS (
-        INSERT INTO signal_names (signal_id, timestamp, id) SELECT signal_id, timestamp, id FROM new
+        INSERT INTO signal_names (signal_id, timestamp, id, digest) SELECT signal_id, timestamp, id, digest FROM new
     ), moved AS (
         INSERT INTO audit_head (id, sequence, hash) VALUES (1, %s, %s)
         ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash
@@ -118,7 +118,7 @@ def _statement(
             _joined([s.strategy for s in new]), _joined([s.bot_id for s in new]),
             _joined([repr(s.confidence) for s in new]), _joined([repr(s.price) for s in new]),
             _joined(["t" if s.compliant else "f" for s in new]), _joined([s.document for s in new]), _joined(hashes),
-            sequence, last_hash,
+            _joined([s.digest for s in new]), sequence, last_hash,
         ]  # fmt: skip
         statements.append(ADD_SIGNALS)
     if answers:

@@ -120,6 +120,13 @@ class Spool:
         found = self._store.newest(wanted, limit, inner)
         return [(place._replace(number=place.number + SPOOLED), document) for place, document in found]
 
+    def passed(self, after: Cursor | None) -> set[str]:
+        """See `waiting.passed`; of a cursor of the database's own, none."""
+        if after is None or after.number < SPOOLED or not self.prepared:
+            return set()
+        with self._reading() as link:
+            return waiting.passed(link, after._replace(number=after.number - SPOOLED))
+
     def named_trades(self, wanted: TradeFilter) -> Iterator[tuple[str, TradeLine]]:
         """As `SqlStore.named_trades`, over what waits."""
         return self._store.named_trades(wanted)

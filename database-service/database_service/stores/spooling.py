@@ -103,7 +103,8 @@ class SpoolingStore:
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`. While the database is away, only what waits is known."""
-        if not self._spool.waiting and not self._database.known_away:
+        passed = self._spool.passed(after)
+        if not passed and not self._spool.waiting and not self._database.known_away:
             try:
                 return self._database.history(wanted, limit, after)
             except Unavailable:
@@ -111,7 +112,8 @@ class SpoolingStore:
                     raise
         found = self._spool.newest(wanted, limit + 1, after) if self._spool.waiting else []
         try:
-            found += _without(found, self._database.newest(wanted, limit + 1, after))
+            stored = self._database.newest(wanted, limit + 1 + len(passed), after)
+            found += _without(found, _unpassed(stored, after, passed))
             complete = True
         except Unavailable:
             if not self._outage:
@@ -123,9 +125,12 @@ class SpoolingStore:
 
     def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
         """See `SignalStore.portion`."""
-        if not self._spool.waiting and not self._database.known_away:
-            with suppress(Unavailable):
+        if not self._spool.passed(after) and not self._spool.waiting and not self._database.known_away:
+            try:
                 return self._database.portion(wanted, limit, after)
+            except Unavailable:
+                if not self._outage:
+                    raise
         return Portion.of(self.history, wanted, limit, after)
 
     def trades(self, wanted: TradeFilter) -> Trades:
@@ -196,6 +201,19 @@ def _without(waiting: list[tuple[Cursor, str]], stored: list[tuple[Cursor, str]]
     """Of `stored` what doesn't wait as well: for a moment a drained signal is in both places."""
     known = {document for _, document in waiting}
     return [one for one in stored if one[1] not in known]
+
+
+def _unpassed(
+    stored: list[tuple[Cursor, str]], after: Cursor | None, passed: set[str]
+) -> list[tuple[Cursor, str]]:
+    """Of `stored` what earlier pages didn't hold when it still waited: its number was a higher one then."""
+    if after is None or not passed:
+        return stored
+    return [
+        (place, document)
+        for place, document in stored
+        if place.timestamp != after.timestamp or orjson.loads(document)["signal_id"] not in passed
+    ]
 
 
 def _begun(trades: Iterator[NamedTrade]) -> Iterable[NamedTrade]:

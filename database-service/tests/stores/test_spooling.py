@@ -13,7 +13,7 @@ from sqlalchemy import event
 from database_service.batches import Batch, BatchRefused
 from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
-from database_service.signals import SignalFilter
+from database_service.signals import Cursor, SignalFilter
 from database_service.stores import waiting
 from database_service.stores.connections import Connections
 from database_service.stores.drain import QUICK_S, Drain
@@ -62,12 +62,22 @@ class Place:
         while self.drain.waiting:
             self.drain.step()
 
-    def ids(self, limit: int = 100) -> list[str]:
-        found, after = [], None
+    def ids(self, limit: int = 100, after: Cursor | None = None) -> list[str]:
+        found = []
         while True:
             page = self.store.history(SignalFilter(), limit, after)
             found += [orjson.loads(document)["signal_id"] for document in page.documents]
             after = page.next
+            if after is None:
+                return found
+
+    def exported(self, limit: int, after: Cursor | None) -> list[str]:
+        """As `ids`, by the way that exports take."""
+        found: list[str] = []
+        while True:
+            portion = self.store.portion(SignalFilter(), limit, after)
+            found += [orjson.loads(line)["signal_id"] for line in portion.lines.splitlines()]
+            after = portion.next
             if after is None:
                 return found
 
@@ -160,6 +170,36 @@ def test_pages_go_on_over_both_places_without_gap_or_repeat(place: Place, signal
     whole = place.ids()
     assert len(set(whole)) == 24
     assert [place.ids(limit) for limit in (1, 2, 5, 23)] == [whole] * 4
+
+
+@pytest.mark.parametrize("sent", [1, 2, 7, 14])
+@pytest.mark.parametrize("moved", [2, 6, 12])
+def test_pages_repeat_nothing_that_was_moved_between_two_of_them(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch, sent: int, moved: int
+) -> None:
+    place.store.append([signal(signal_id=f"s{n}", timestamp=NOON + SECOND * (n // 3)) for n in range(12)], NOON)
+    place.away()
+    place.store.append([signal(signal_id=f"w{n}", timestamp=NOON + SECOND * (n // 3)) for n in range(12)], NOON)
+    place.away(False)
+    whole = place.ids()
+    after = place.store.history(SignalFilter(), sent).next
+    monkeypatch.setattr(place.drain, "_portion", moved)
+    place.drain.step()
+    assert place.spool.rows.signals == 12 - moved
+    assert place.ids(5, after) == place.exported(5, after) == whole[sent:]
+    place.spool.close()
+    place.open()
+    assert place.ids(5, after) == whole[sent:]
+
+
+def test_pages_repeat_nothing_that_is_in_both_places_for_a_moment(place: Place, signal: Make) -> None:
+    place.away()
+    place.store.append([signal(signal_id=f"w{n}") for n in range(6)], NOON)
+    place.away(False)
+    whole = place.ids()
+    after = place.store.history(SignalFilter(), 3).next
+    place.main.append([signal(signal_id=f"w{n}") for n in range(6)], NOON)
+    assert place.ids(2, after) == whole[3:]
 
 
 def test_a_retry_that_meets_the_outage_is_answered_alike(place: Place, signal: Make) -> None:
@@ -558,6 +598,8 @@ def test_a_query_that_takes_too_long_is_refused_and_not_answered_with_nothing(
         link.exec_driver_sql("LOCK TABLE signals, performance IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(Unavailable, match="too long"):
             store.history(SignalFilter(), 10)
+        with pytest.raises(Unavailable, match="too long"):
+            store.portion(SignalFilter(), 10)
         with pytest.raises(Unavailable, match="too long"):
             store.trades(TradeFilter())
     engine.dispose()

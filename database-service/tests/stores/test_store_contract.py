@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
+from database_service import admission
 from database_service.batches import Batch, BatchRefused
 from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
-from database_service.signals import MAX_PORTION, Cursor, SignalFilter
+from database_service.signals import MAX_PORTION, Content, Cursor, SignalFilter, content_of
 from database_service.storage import Store
 from shared.errors import Conflict, InvalidInput
 
@@ -91,6 +92,22 @@ def test_a_thousand_different_signals_at_one_place_all_get_their_own_id(store: S
     verdicts = store.append([signal(price=float(n + 1)) for n in range(1000)], NOON)
     assert len({v.id for v in verdicts}) == 1000
     assert verdicts[999].id == f"{ID}~1000"
+
+
+def test_what_stands_at_a_busy_place_is_not_read_again(
+    store: Store, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([signal(price=float(n + 1)) for n in range(100)], NOON)
+    read: list[str] = []
+
+    def noting(document: str) -> Content:
+        read.append(document)
+        return content_of(document)
+
+    monkeypatch.setattr(admission, "content_of", noting)
+    verdicts = store.append([signal(price=50.0), signal(price=500.0)], NOON)
+    assert [(v.status, v.id) for v in verdicts] == [("duplicate", f"{ID}~50"), ("stored", f"{ID}~101")]
+    assert len(read) <= 1
 
 
 def test_a_batch_is_stored_with_its_key_or_not_at_all(store: Store, signal: Make) -> None:
