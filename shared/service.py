@@ -205,6 +205,6 @@ def create_service(
 
 def run(service: Service) -> None:
     """Serve until SIGINT or SIGTERM, then drain and exit 0. Blocks; the process must be patched by gevent."""
-    from shared.web.server import serve
+    from shared.web.running import serve
 
     serve(service)

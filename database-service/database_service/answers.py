@@ -6,7 +6,10 @@ from pydantic import Field
 
 from shared.web.models import Answer
 
-INCOMPLETE = "stands there, false, while the database is away: only what waits for it is known"
+INCOMPLETE = (
+    "stands there, false, where the database did not answer (it is away, or too slow while something waits for it): "
+    "only what waits is known"
+)
 
 
 class SaveAnswer(Answer):

@@ -1,6 +1,8 @@
 """Batches: many signals in one request, with a verdict for each row, or all of them or none."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +10,32 @@ import orjson
 
 from database_service.idempotency import Key, Verdict
 from database_service.signals import NewSignal, Submission
-from shared.errors import Detail, FleetError, InvalidInput
+from shared.errors import Detail, FleetError, InvalidInput, Unavailable
 
 MAX_ROWS = 10_000
 ROUTE = "/signals/batch"  # of a batch's key
+MAX_WAITING = 4  # batches at a time, the one that is written included: each may be 10 MB, decoded
+RETRY_S = 2.0  # for the others; a batch takes up to a second
 MAX_DETAILS = 20  # wrong fields named in the error of a whole batch; the results name them all
+
+
+class Turns:
+    """Batches take turns, so that between two of them those who save single rows get theirs; few may wait."""
+
+    def __init__(self) -> None:
+        self._room = threading.Semaphore(MAX_WAITING)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Around a batch, from when it is decoded until it is written. Raises Unavailable: too many wait already."""
+        if not self._room.acquire(blocking=False):
+            raise Unavailable(f"{MAX_WAITING} batches are being stored; nothing of this one was", retry_after_s=RETRY_S)
+        try:
+            with self._turn:
+                yield
+        finally:
+            self._room.release()
 
 
 class BatchRefused(InvalidInput):

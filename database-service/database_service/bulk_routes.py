@@ -5,24 +5,26 @@ import hashlib
 import time
 from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple
 
 import orjson
 from flask import Response
 
 from database_service import answers, bodies
-from database_service.batches import MAX_ROWS, ROUTE, Batch, BatchRefused
+from database_service.batches import MAX_ROWS, ROUTE, Batch, BatchRefused, Turns
 from database_service.config import DatabaseSettings
 from database_service.exports import WRITERS, Writer
 from database_service.idempotency import Key, KeyName
 from database_service.plain_bodies import plain_signals
 from database_service.routes import Desk, durability, new_signal
-from database_service.signals import Cursor, NewSignal, SignalFilter
+from database_service.signals import MAX_PORTION, Cursor, NewSignal, SignalFilter
 from database_service.storage import Store
 from shared.errors import FleetError, InvalidInput, Unavailable, error_document
 from shared.service import Service
 from shared.web.answers import json_answer
 from shared.web.rows import PORTION, Rows
 
+FIRST_ROWS = 100  # of an export, before it is known how long they are
 MAX_BATCH = 10_000_000  # bytes, inflated; the contract's
 
 
@@ -33,6 +35,8 @@ def add_bulk_routes(service: Service, settings: DatabaseSettings, desk: Desk) ->
 
 
 def _add_batch(service: Service, settings: DatabaseSettings, desk: Desk) -> None:
+    turns = Turns()
+
     @service.route(
         "POST", "/signals/batch", limit=settings.RATE_LIMIT_SIGNALS_BATCH, body=bodies.SaveBody, max_rows=MAX_ROWS,
         quick_rows=plain_signals, max_body=MAX_BATCH, query=bodies.BatchQuery, headers=bodies.KeyHeader,
@@ -42,15 +46,18 @@ def _add_batch(service: Service, settings: DatabaseSettings, desk: Desk) -> None
     def batch(
         body: Rows[bodies.SaveBody], query: bodies.BatchQuery, headers: bodies.KeyHeader
     ) -> Response:
-        signals = _signals(service, body)
-        key = None
-        if headers.key is not None:
-            key = Key(KeyName(ROUTE, headers.key), _hash(body, query.atomic))
         try:
-            answer: str = desk.write(desk.store.append_batch, Batch(signals, key, query.atomic), service.clock.now())
+            with turns.take():
+                rows = _batch(service, body, query.atomic, headers.key)
+                answer: str = desk.write(desk.store.append_batch, rows, service.clock.now())
         except BatchRefused as refused:
             return json_answer({**error_document(refused), **refused.counts}, refused.status)
         return _ready_answer(answer, desk.store)
+
+
+def _batch(service: Service, body: Rows[bodies.SaveBody], atomic: bool, key: str | None) -> Batch:
+    signals = _signals(service, body)
+    return Batch(signals, Key(KeyName(ROUTE, key), _hash(body, atomic)) if key is not None else None, atomic)
 
 
 def _ready_answer(answer: str, store: Store) -> Response:
@@ -77,21 +84,33 @@ def _add_export(service: Service, settings: DatabaseSettings, desk: Desk) -> Non
 
 def _parts(desk: Desk, wanted: SignalFilter, writer: Writer) -> Iterator[bytes]:
     """The export piece by piece. Each is read and written in one go: between two of them no transaction is open,
-    so a client may read as slowly as it likes."""
-    after: Cursor | None = None
-    last = False
-    while not last:
-        text, after = desk.read(_part, desk.store, wanted, writer, after)
-        last = after is None
-        yield text
+    so a client may read as slowly as it likes; what is held for it is one portion (Parquet: a row group)."""
+    part = Part(b"", min(FIRST_ROWS, writer.portion), None)
+    while True:
+        part = desk.read(_part, desk.store, wanted, writer, part.rows, part.next)
+        if part.text:
+            yield part.text
+        if part.next is None:
+            break
     yield desk.read(writer.end)
 
 
-def _part(store: Store, wanted: SignalFilter, writer: Writer, after: Cursor | None) -> tuple[bytes, Cursor | None]:
-    page = store.history(wanted, writer.portion, after)
-    if not page.complete:  # a file says nowhere that it is only a part
+class Part(NamedTuple):
+    """A piece of an export; how many rows the next may have, and where it begins (None: it was the last)."""
+
+    text: bytes
+    rows: int
+    next: Cursor | None
+
+
+def _part(store: Store, wanted: SignalFilter, writer: Writer, rows: int, after: Cursor | None) -> Part:
+    portion = store.portion(wanted, rows, after)
+    if not portion.complete:  # a file says nowhere that it is only a part
         raise Unavailable("the database is away: an export would miss what it holds")
-    return writer.rows(page.documents), page.next
+    held, size = portion.lines.count(b"\n"), len(portion.lines)
+    # Half of the bound, by what the last rows took: a portion over it is read in vain, and again with fewer.
+    fitting = held * MAX_PORTION // (2 * size) if size else rows
+    return Part(writer.rows(portion.lines), max(1, min(fitting, writer.portion)), portion.next)
 
 
 def _or_cut(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:

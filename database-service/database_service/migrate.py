@@ -22,7 +22,6 @@ from shared.errors import Unavailable
 
 FOLDER = Path(__file__).parent
 ADVISORY_LOCK = 5_020_001  # any number that all processes of this service agree on
-TIMEOUT_S = 300.0  # a big table may be rewritten one day
 LOCK_WAIT = "240s"
 
 
@@ -83,14 +82,18 @@ def _file_lock(url: str) -> Iterator[None]:
 
 
 def migrate_apart(url: str) -> None:
-    """Run `migrate` in a process of its own. Raises Unavailable with its last line when it fails."""
+    """Run `migrate` in a process of its own. Raises Unavailable with its last line when it fails.
+
+    However long it takes: a big table that is rewritten is rolled back if it is cut, and would be cut again and again.
+    Only waiting for locks ends (LOCK_WAIT).
+    """
     # The address may hold a password: standard input shows in no list of processes.
     command = [sys.executable, "-m", "database_service.migrate", "--from-stdin"]
     try:
         done = subprocess.run(  # noqa: S603  # fixed words; the address goes by standard input
-            command, input=url, text=True, capture_output=True, cwd=FOLDER.parent, timeout=TIMEOUT_S, check=False
+            command, input=url, text=True, capture_output=True, cwd=FOLDER.parent, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise Unavailable(f"the database could not be migrated: {type(error).__name__}") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

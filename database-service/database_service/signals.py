@@ -6,11 +6,11 @@ signal at the same place gets `~2`, `~3`. The same content at the same id is the
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 import orjson
@@ -25,6 +25,8 @@ RESERVED_IDS = frozenset(
     {"save", "batch", "history", "export", "audit", "calibration", "conflicts", ".", ".."}
 )
 MAX_SYMBOL = 32
+MAX_PORTION = 1_000_000  # bytes of a portion; a signal is at most 150 KB
+FEWER = 4  # times fewer rows where they were too long
 PLAIN_SYMBOL = re.compile(r"[A-Za-z0-9_/-]{1,32}")
 REQUIRED = ("symbol", "signal_type", "confidence", "price")
 OPTIONAL = ("strategy", "bot_id", "timeframe", "stop_loss", "take_profit", "leverage", "indicators", "metadata")
@@ -81,7 +83,10 @@ class NewSignal(Struct, frozen=True):  # a frozen dataclass of 15 fields takes 3
 
 
 class StoredSignal(Struct, frozen=True):
-    """A signal with its id, as stores keep it: what history filters by, and the JSON text that goes out as it is."""
+    """A signal with its id, as stores keep it: what history filters by, and the JSON text that goes out as it is.
+
+    `digest` is `NewSignal.digest()` where the id holds a `~`: such ids may be many at one place, and are compared.
+    """
 
     signal_id: str
     timestamp: datetime
@@ -93,6 +98,7 @@ class StoredSignal(Struct, frozen=True):
     price: float
     compliant: bool
     document: str
+    digest: str | None = None
 
 
 class Content(NamedTuple):
@@ -107,7 +113,7 @@ class Content(NamedTuple):
 
 
 def content_of(document: str) -> Content:
-    """The content of a stored signal, from its JSON text: nearly no id comes twice, so it is worked out, not kept."""
+    """The content of a stored signal, from its JSON text: hardly an id comes twice, so it is worked out, not kept."""
     fields = orjson.loads(document)
     content = {name: fields[name] for name in (*REQUIRED, *OPTIONAL) if name in fields}
     return Content(_digest(content), parse_time(fields["timestamp"]))
@@ -153,7 +159,7 @@ def stored(signal: NewSignal, signal_id: str) -> StoredSignal:
     )  # fmt: skip
     return StoredSignal(
         signal_id, s.timestamp, s.symbol, s.signal_type, s.strategy, s.bot_id, s.confidence, s.price, not violations,
-        _encode(document).decode(),
+        _encode(document).decode(), signal.digest() if "~" in signal_id else None,
     )  # fmt: skip
 
 
@@ -213,6 +219,29 @@ class Page:
     complete: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A piece of an export, newest first: the JSON texts, one a line, and where the next piece begins (None: none).
+
+    It may be empty at the end only. `complete`: see `Page`.
+    """
+
+    lines: bytes
+    next: Cursor | None
+    complete: bool = True
+
+    @classmethod
+    def of(cls, history: Callable[[SignalFilter, int, Cursor | None], Page], wanted: SignalFilter, limit: int,
+           after: Cursor | None) -> Self:  # fmt: skip
+        """From a page of `history` that is short enough."""
+        while True:
+            page = history(wanted, limit, after)
+            lines = "".join([f"{document}\n" for document in page.documents]).encode()
+            if len(lines) <= MAX_PORTION or limit == 1:
+                return cls(lines, page.next, page.complete)
+            limit = max(1, limit // FEWER)
+
+
 class SignalStore(Protocol):
     """What the signal log needs of a place that stores signals. Every call raises Unavailable if the place is away."""
 
@@ -230,4 +259,8 @@ class SignalStore(Protocol):
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """The newest `limit` signals that `wanted` admits, or the next ones `after` a page's cursor."""
+        ...
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """As `history`, for programs: at most about MAX_PORTION bytes, so that it may be fewer signals."""
         ...

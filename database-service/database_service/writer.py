@@ -4,8 +4,6 @@
 list of arguments is open to everyone. It ends with the service, whichever way that ends.
 """
 
-import ctypes
-import platform
 import signal
 import socket
 import sys
@@ -16,8 +14,7 @@ from database_service.stores.open import open_url
 from database_service.stores.sql import SqlStore
 from shared.clock import SystemClock
 from shared.errors import FleetError, Unavailable
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from shared.processes import die_with_parent
 
 
 def serve(link: socket.socket) -> None:
@@ -48,8 +45,7 @@ def main() -> None:
     """The command line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # PM2 and a terminal signal the whole group: the service says when
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if platform.system() == "Linux":  # elsewhere the end of the socket has to do: a transaction may still end first
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)  # elsewhere than on Linux the end of the socket has to do
     serve(socket.socket(fileno=int(sys.argv[1])))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from database_service.exports import COLUMNS, CsvWriter, NdjsonWriter
+from database_service.exports import COLUMNS, CsvWriter, NdjsonWriter, ParquetWriter
 from shared.clock import to_iso
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
@@ -79,6 +79,24 @@ def test_no_text_in_csv_is_a_formula_and_ndjson_keeps_it(client: Client, text: s
     assert json.loads(export(client, format="ndjson"))["strategy"] == text
 
 
+@pytest.mark.parametrize("text", ["a,b", 'a"b', "a\nb", "a\rb", ",", '"', "a;b\tc", "💥", "\u2028", " a "])
+@pytest.mark.parametrize("name", ["strategy", "bot_id", "timeframe"])
+def test_whatever_a_text_holds_csv_reads_it_back(client: Client, name: str, text: str) -> None:
+    client.save(**{name: text}, metadata={"note": text}, indicators={})
+    [row] = table(export(client))
+    assert row[name] == text
+    assert json.loads(row["metadata"]) == {"note": text}
+    assert (row["indicators"], row["price"], row["signal_type"]) == ("{}", "110000.0", "BUY")
+
+
+def test_a_number_that_begins_with_minus_is_a_number_beside_a_formula() -> None:
+    lines = CsvWriter().rows(
+        b'{"signal_id":"=a","timestamp":"t","symbol":"-B","signal_type":"BUY","confidence":1,"price":-1.5e-07}\n'
+    )
+    [row] = table(lines)
+    assert (row["signal_id"], row["symbol"], row["confidence"], row["price"]) == ("'=a", "'-B", "1", "-1.5e-07")
+
+
 def test_ndjson_is_the_stored_documents(client: Client) -> None:
     client.save(**FULL)
     assert json.loads(export(client, format="ndjson")) == client.get("/signals/full")["data"]
@@ -120,6 +138,30 @@ def test_parquet_holds_every_signal_with_its_types(client: Client) -> None:
     assert full["timestamp"] == datetime(2025, 11, 1, 10, 0, 0, 500_000, tzinfo=UTC)
     assert (full["stop_loss"], full["compliant"], full["violations"]) == (1.5, False, ["leverage_above_3"])
     assert json.loads(full["indicators"]) == FULL["indicators"]
+
+
+def test_parquet_joins_portions_and_parts_row_groups(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects in some portions only; every kind of number; texts that look like JSON."""
+    pytest.importorskip("pyarrow", reason="the optional package pyarrow is not installed")
+    from pyarrow import parquet
+
+    monkeypatch.setattr(ParquetWriter, "portion", 10)
+    monkeypatch.setattr(ParquetWriter, "group", 25)
+    ids = fill(client, 60)
+    tricky: dict[str, Any] = {
+        "price": 1, "confidence": 0.5, "stop_loss": 5e-324, "take_profit": 1e15, "strategy": '"metadata":{💥\n',
+    }  # fmt: skip
+    objects: dict[str, Any] = {
+        "metadata": {"metadata": {"indicators": {"violations": [1]}}, "a": 'b"'}, "indicators": {},
+    }  # fmt: skip
+    client.save(signal_id="last", timestamp="2025-10-01T00:00:00Z", **tricky, **objects)
+    file = parquet.ParquetFile(io.BytesIO(export(client, format="parquet")))
+    rows = file.read().to_pylist()
+    assert [row["signal_id"] for row in rows] == [*ids, "last"]
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [30, 30, 1]
+    assert {name: rows[-1][name] for name in tricky} == tricky
+    assert {name: json.loads(rows[-1][name]) for name in objects} == objects
+    assert {rows[0][name] for name in objects} == {None}
 
 
 def test_parquet_of_nothing_can_be_read(client: Client) -> None:

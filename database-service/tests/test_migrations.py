@@ -1,6 +1,7 @@
 """Migrations: they make exactly the tables that the code expects, once, however many start at the same time."""
 
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from database_service.audit import START, extend
 from database_service.migrate import FOLDER, migrate, migrate_apart
-from database_service.signals import SignalFilter, stored
+from database_service.signals import SignalFilter, content_of, stored
 from database_service.stores.open import open_store
 from database_service.stores.postgres import postgres_engine
 from database_service.stores.schema import HEAD, Moment, audit_head, metadata, signal_names
@@ -73,6 +74,19 @@ def test_what_can_not_be_migrated_is_unavailable_with_one_line(tmp_path: Path) -
         migrate_apart(sqlite_url(path))
 
 
+def test_a_migration_may_take_as_long_as_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: list[Any] = []
+    run = subprocess.run
+
+    def noting(*words: Any, **options: Any) -> Any:
+        bounds.append(options.get("timeout"))
+        return run(*words, **options)
+
+    monkeypatch.setattr(subprocess, "run", noting)
+    migrate_apart(sqlite_url(tmp_path / "database.sqlite3"))
+    assert bounds == [None]
+
+
 def test_an_older_or_newer_schema_is_not_used(migrated_sqlite: bytes, tmp_path: Path) -> None:
     path = tmp_path / "database.sqlite3"
     path.write_bytes(migrated_sqlite)
@@ -97,7 +111,8 @@ def filled_at_0002(url: str, rows: list[Any]) -> None:
         old = sa.Table("signals", sa.MetaData(), sa.Column("timestamp", Moment), autoload_with=link)
         for row in rows:
             head = extend(head, row.document)
-            values = {name: getattr(row, name, "a digest") for name in old.c.keys() if name not in {"id", "hash"}}  # noqa: SIM118  # columns, not names
+            values = {name: getattr(row, name) for name in old.c.keys() if name not in {"id", "hash", "digest"}}  # noqa: SIM118  # columns, not names
+            values["digest"] = content_of(row.document).digest
             link.execute(sa.insert(old).values(id=head.sequence, hash=head.hash, **values))
         link.execute(sa.insert(audit_head).values(id=1, sequence=head.sequence, hash=head.hash))
     engine.dispose()
@@ -106,7 +121,8 @@ def filled_at_0002(url: str, rows: list[Any]) -> None:
 def test_a_filled_database_loses_nothing_on_the_way_from_0002(
     empty_url: str, tmp_path: Path, signal: Callable[..., Any]
 ) -> None:
-    names = ["mine", "BTCUSDT:2025-11-01T12:00:00.000000", "ç"]
+    place = "BTCUSDT:2025-11-01T12:00:00.000000"
+    names = ["mine", place, "ç", f"{place}~2"]
     submissions = [signal(price=n + 0.1, metadata={"n": 5e-324}) for n in range(len(names))]
     rows = [stored(one.signal, name) for one, name in zip(submissions, names, strict=True)]
     filled_at_0002(empty_url, rows)
@@ -117,10 +133,11 @@ def test_a_filled_database_loses_nothing_on_the_way_from_0002(
     assert store.history(SignalFilter(), 10).documents == [row.document for row in reversed(rows)]
     assert [store.get(name) for name in names] == [row.document for row in rows]
     assert store.append([submissions[1]], NOON)[0].status == "duplicate"
+    assert store.append([submissions[3]], NOON)[0].id == f"{place}~2"
     assert store.append([signal(signal_id="mine", price=7.0)], NOON)[0].status == "refused"
-    assert store.append([signal(price=8.0)], NOON)[0].id == f"{names[1]}~2"
+    assert store.append([signal(price=8.0)], NOON)[0].id == f"{place}~3"
     found, head = store.verify(1, 10)
-    assert (found.broken_at, found.checked, head.sequence) == (None, 4, 4)
+    assert (found.broken_at, found.checked, head.sequence) == (None, 5, 5)
     store.close()
 
 

@@ -84,10 +84,12 @@ class BookFollower(Follower):
                 else:
                     side.pop(price, None)
         self.update_id = data["update_id"]
-        top = self.top()
+        if not all(self.sides):
+            self.broken.append(f"a side is empty at {self.update_id}")
+            return
+        top = self.tops[self.update_id] = self.top()
         if top[0][0] >= top[1][0]:
             self.broken.append(f"crossed at {self.update_id}")
-        self.tops[self.update_id] = top
 
     def top(self) -> Top:
         """Best bid and ask."""

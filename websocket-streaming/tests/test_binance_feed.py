@@ -132,15 +132,17 @@ class Listener:
 SPOT_CHANNELS = ("klines", "orderbook", "price", "trades")
 
 
+@pytest.fixture(scope="module")
+def warm(simulator: ServiceProcess) -> None:
+    """The simulator's first call about futures reads tapes, which takes long on a busy machine."""
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        requests.get(f"{simulator.base_url}/fapi/v1/ticker/24hr?symbol={symbol}", timeout=60)
+
+
 @pytest.mark.integration
+@pytest.mark.usefixtures("warm")
 class TestOverTheSimulator:
     """Over the real wire."""
-
-    @pytest.fixture(scope="class", autouse=True)
-    def warm(self, simulator: ServiceProcess) -> None:
-        """The simulator's first call about futures reads tapes, which takes long on a busy machine."""
-        for symbol in ("BTCUSDT", "ETHUSDT"):
-            requests.get(f"{simulator.base_url}/fapi/v1/ticker/24hr?symbol={symbol}", timeout=60)
 
     def test_topics_are_opened_closed_and_renewed(self, simulator: ServiceProcess) -> None:
         listener, price = Listener(), Topic("price", "spot", "BTCUSDT")

@@ -93,6 +93,17 @@ def test_a_crossed_book_is_lost_and_never_shown() -> None:
     assert not crossed.on_snapshot(Snapshot(5, [("12", "1")], [("11", "1")]))
 
 
+def test_a_price_that_jumps_past_the_known_levels_loses_the_book_and_nothing_of_it_is_shown() -> None:
+    sync = BookSync("spot", 2)
+    assert sync.on_snapshot(Snapshot(5, [("10", "1"), ("9", "1")], [("11", "1"), ("12", "1")]))
+    gone = [("10", "0"), ("9", "0"), ("5", "1")]
+    assert sync.on_depth(Depth(1, 6, 6, gone, [])) is None, "5 lies beyond what the snapshot told"
+    assert (sync.synced, sync.book) == (False, None)
+    whole = BookSync("spot", 3)
+    assert whole.on_snapshot(Snapshot(5, [("10", "1"), ("9", "1")], [("11", "1")]))
+    assert whole.on_depth(Depth(1, 6, 6, gone, [])) == (gone, [])
+
+
 def test_nonsense_in_an_update_loses_the_book() -> None:
     sync = BookSync("spot", 1000)
     assert sync.on_snapshot(snapshot(5))

@@ -318,6 +318,7 @@ class _Reader:
         self.count = self.jumps = self.after_jump = self.missed = 0
         self.wrong: list[str] = []
         self._last_id: int | None = None
+        self._told = 0  # by a status since the last trade
         self._update_id: int | None = None
 
     def read_until(self, done: Callable[[], bool]) -> None:
@@ -331,13 +332,16 @@ class _Reader:
                 self._trade(data)
             elif message["event"] == "orderbook_update":
                 self._book(data)
+            elif message["event"] == "status":  # it came last, so it stands for the trades before it
+                self._told = data.get("missed", 0)
 
     def _trade(self, data: dict[str, Any]) -> None:
         skipped = 0 if self._last_id is None else data["trade_id"] - self._last_id - 1
-        self.missed += data.get("missed", 0)
+        told, self._told = data.get("missed", 0) + self._told, 0
+        self.missed += told
         self.jumps += skipped > 0
-        if skipped != data.get("missed", 0):
-            self.wrong.append(f"{skipped} skipped, {data.get('missed')} told")
+        if skipped != told:
+            self.wrong.append(f"{skipped} skipped, {told} told")
         self._last_id = data["trade_id"]
 
     def _book(self, data: dict[str, Any]) -> None:

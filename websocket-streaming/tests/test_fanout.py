@@ -5,19 +5,23 @@ from typing import Any
 
 import orjson
 import pytest
+from engineio.packet import MESSAGE
+from engineio.packet import Packet as EnginePacket
 from hypothesis import given
 from hypothesis import strategies as st
+from socketio.packet import EVENT, Packet
 
 from shared.clock import SystemClock
 from shared.testing.fakes import FakeClock
 from shared.testing.net import wait_until
-from shared.websocket_frames import FrameParser
+from shared.websocket_frames import FrameParser, Opcode, encode_frame
 from websocket_streaming.fanout import GONE_AFTER_S, Fanout, Form, encode
 from websocket_streaming.subscriptions import Subscriptions
 from websocket_streaming.topics import Topic
 
 BTC, ETH, SOL = (Topic("price", "spot", name) for name in ("BTCUSDT", "ETHUSDT", "SOLUSDT"))
 MANY = 1_000_000
+FORMS: tuple[Form, ...] = ("socket.io", "polling")
 
 
 class Client:
@@ -247,6 +251,14 @@ def test_all_forms_carry_the_same_document() -> None:
     assert encode("socket.io", "price_update", json)[2:] == b'42["price_update",{"symbol":"BTCUSDT","price":1.5}]'
     plain = orjson.loads(encode("plain", "price_update", json)[2:])
     assert plain == {"event": "price_update", "data": {"symbol": "BTCUSDT", "price": 1.5}}
+
+
+def test_the_ready_frame_is_what_the_stock_library_would_have_sent() -> None:
+    document = {"symbol": "BTCUSDT", "price": 110139.71, "seq": 1842, "stale": False, "levels": [["1.50", None]]}
+    stock = EnginePacket(MESSAGE, Packet(EVENT, namespace="/", data=["price_update", document]).encode()).encode()
+    for form in FORMS:
+        frame = encode(form, "price_update", orjson.dumps(document))
+        assert frame == encode_frame(Opcode.TEXT, stock)
 
 
 def test_an_idle_fan_out_sends_at_once_and_a_busy_one_joins(subscriptions: Subscriptions) -> None:

@@ -1,4 +1,4 @@
-"""A market fifty times as fast: whoever keeps up gets every update once and in order, whatever the others do."""
+"""A market ten times as fast: whoever keeps up gets every update once and in order, whatever the others do."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ setTimeout(() => process.exit(1), 30000).unref();
 
 @pytest.fixture(scope="module")
 def busy() -> Iterator[ServiceProcess]:
-    with ServiceProcess("market-simulator", {"SIM_LIMITS": "false", "SIM_SPEED": "50"}) as market:
+    with ServiceProcess("market-simulator", {"SIM_LIMITS": "false", "SIM_SPEED": "10"}) as market:
         settings = {"SIMULATOR_URL": market.base_url, "RATE_LIMIT_ENABLED": "false"}
         with ServiceProcess("websocket-streaming", settings) as running:
             yield running

@@ -44,7 +44,7 @@ class BookSync:
             changes = self.book.apply(depth)
         except BadLevel:
             changes = None
-        if changes is None or self.book.is_crossed:
+        if changes is None or not self.book.is_sound:
             self.book = None  # it is changed already, and wrong
             self._lose(depth)
             return None
@@ -67,7 +67,7 @@ class BookSync:
         except BadLevel:
             self._buffer.clear()  # whichever of them it was
             return False
-        if book.is_crossed:
+        if not book.is_sound:
             return False
         self._buffer.clear()
         self.book, self.synced = book, True

@@ -201,7 +201,9 @@ class Fanout:
             for client, post in tuple(group.members.items()):
                 if skip and client in skip:
                     self._deliver(client, updates[skip[client] :])
-                elif polling or (slots and client in slots):
+                elif polling:
+                    self._deliver(client, updates)
+                elif slots and client in slots:
                     self._hold(client, updates)
                 elif not post(joined):
                     slots[client] = {}
@@ -228,7 +230,9 @@ class Fanout:
         return self._pause_s
 
     def _deliver(self, client: Client, updates: list[Update]) -> None:
-        if client in self._slots or client.form == "polling":
+        if not updates:
+            return
+        if client in self._slots or (client.form == "polling" and client.room < len(updates)):
             self._hold(client, updates)
         elif not client.post(b"".join([update.frame for update in updates])):
             self._slots[client] = {}

@@ -14,7 +14,7 @@ from websocket_streaming.topics import Position, Topic
 
 KEPT_S = 60.0
 MAX_KEPT_OF_TOPIC = 4000
-MAX_KEPT = 40_000  # over all topics, in units of about 1 KB: an update is one and one more per 10 levels of a book
+MAX_KEPT = 20_000  # over all topics, in units of about 1 KB: an update is one and one more per 10 levels of a book
 
 Document = dict[str, Any]
 

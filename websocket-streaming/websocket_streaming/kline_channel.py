@@ -33,6 +33,7 @@ class _Series:
     fresh: Freshness
     series: BarSeries = field(default_factory=BarSeries)
     checked_at: float = float("-inf")
+    is_filled: bool = False  # the history is there
 
 
 class KlineChannel(LiveChannel[_Series]):
@@ -74,7 +75,7 @@ class KlineChannel(LiveChannel[_Series]):
         Raises NotFound, or Unavailable (retry).
         """
         topic = Topic(KLINES, *symbol, interval)
-        if (state := self._states.get(topic)) and state.series.newest:
+        if (state := self._states.get(topic)) and (state.is_filled or len(state.series.bars) >= limit):
             rows = [describe(topic, bar) for bar in state.series.bars[-limit:]]
             return rows, "cache", state.fresh.age_s, self.is_stale(topic)
         bars, age_s = self._fetched.get(symbol, (KLINES, interval), lambda: self._ask(topic, SERIES_LENGTH))
@@ -109,6 +110,7 @@ class KlineChannel(LiveChannel[_Series]):
         if self._states.get(topic) is state:
             self._publish(topic, state.series.fill(rows, start_ms if known else None), "rest")
             if not known and rows:
+                state.is_filled = True
                 state.fresh.confirm()
 
     def _check_silent(self, topic: Topic) -> None:

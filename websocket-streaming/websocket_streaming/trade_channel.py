@@ -40,6 +40,7 @@ class TradeSource(Protocol):
 class _Tape:
     tape: TradeTape = field(default_factory=TradeTape)
     behind: tuple[int, float] | None = None  # an id that others know and the tape doesn't, and since when
+    is_filled: bool = False  # the history is there
     tries: int = 0
     missed: int = 0  # to be told with the next trade
 
@@ -92,7 +93,7 @@ class TradeChannel(LiveChannel[_Tape]):
         Raises NotFound, or Unavailable (retry).
         """
         topic = Topic(TRADES, *symbol)
-        if (state := self._states.get(topic)) and state.tape.trades:
+        if (state := self._states.get(topic)) and (state.is_filled or len(state.tape.trades) >= limit):
             rows = [describe(topic, trade) for trade in list(state.tape.trades)[-limit:]]
             return rows, "cache", self._prices.age_s(symbol) or 0.0, self.is_stale(topic)
         trades, age_s = self._fetched.get(
@@ -146,6 +147,7 @@ class TradeChannel(LiveChannel[_Tape]):
         state = self._states.get(topic)
         if state and len(state.tape.trades) < TAPE_LENGTH:
             state.tape.prepend(self._exchange.newest_trades(topic.of, TAPE_LENGTH))
+            state.is_filled = True
 
     def _fill(self, topic: Topic) -> None:
         """Ask REST for the hole, page by page. The newest thousand cost least on futures, so they are tried first."""

@@ -16,7 +16,7 @@ from msgspec import structs
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, Verdict
 from database_service.performance import StoredTrade, TradeFilter, Trades, TradeSubmission
-from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Cursor, Page, Portion, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
 from database_service.stores.memory import KINDS, MAX_ROWS, Kind, MemoryStore, Row
 from database_service.user_settings import SavedSettings
@@ -90,6 +90,10 @@ class CacheStore:
         """See `SignalStore.history`."""
         self._join()
         return self._memory.history(wanted, limit, after)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        return Portion.of(self.history, wanted, limit, after)
 
     def track(self, submissions: Sequence[TradeSubmission], now: datetime) -> list[Verdict]:
         """See `TradeStore.track`."""
@@ -201,7 +205,6 @@ def _decode(kind: Kind, text: bytes | str) -> Row | None:
 
 
 def _signal(fields: dict[str, Any]) -> StoredSignal:
-    fields.pop("digest", None)  # Redis may still hold rows of the version that kept it
     return StoredSignal(**{**fields, "timestamp": parse_time(fields["timestamp"])})
 
 

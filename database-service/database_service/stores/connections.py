@@ -1,5 +1,6 @@
 """Connections to a SQL database: which calls may use one, and what a vendor's errors mean to them."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, TypeVar
@@ -13,7 +14,7 @@ from shared.errors import InvalidInput, Unavailable
 
 RACES = 5  # tries of a transaction whose names other writers took; from the second on it runs alone
 FAIL_FAST_S = 0.5  # after a failed connection, so that a queue of requests does not wait for one time-out each
-READ_S = 4.0  # the longest that a read may wait for the database's next rows
+READ_S = 4.0  # the longest that a read may wait for the database's next rows, or SQLite may look for them
 PROBE_S = 2.0
 WRITE_S = 2.0  # the longest that a write may take, and what each of its rows adds
 WRITE_ROW_S = 0.0002
@@ -37,6 +38,10 @@ class Explain(Protocol):
 
 class LostRace(Exception):
     """Another writer changed the row between our look and our update."""
+
+
+class TooLong(Exception):
+    """A value would be longer than the caller allows."""
 
 
 class Connections:
@@ -93,10 +98,14 @@ class Connections:
             hold.on(link)
             yield link
 
-    def fetch(self, text: str, values: tuple[Any, ...], within_s: float = READ_S) -> list[Any]:
+    def fetch(
+        self, text: str, values: tuple[Any, ...], within_s: float = READ_S, longest: int | None = None
+    ) -> list[Any]:
         """The rows of one statement, past SQLAlchemy's own connection, which takes longer than a page's query.
 
-        No transaction is begun for it: it sees what is committed when it runs.
+        It sees what is committed when it runs. No transaction outlives it: SQLite's is the statement itself, psycopg2's
+        ends as the pool takes the connection back. `longest`: the bytes of the longest value that SQLite may make;
+        TooLong past it.
         """
         self._require()
         with self._leash.hold(within_s) as hold, self.translating():
@@ -104,7 +113,8 @@ class Connections:
                 link = self._engine.raw_connection()
                 try:
                     hold.on_pooled(link)
-                    return self._fetched(link, text, values)
+                    with _at_most(link.driver_connection, longest):
+                        return self._fetched(link, text, values)
                 finally:
                     link.close()
             except self._errors as error:  # as SQLAlchemy would hand it on
@@ -130,7 +140,7 @@ class Connections:
         return self.noting(lambda: self._held(work, alone, rows))
 
     def _held(self, work: Callable[[sa.Connection], T], alone: bool, rows: int) -> T:
-        with self._leash.hold(WRITE_S + rows * WRITE_ROW_S) as hold, self.translating():
+        with self._leash.hold(WRITE_S + rows * WRITE_ROW_S, writes=True) as hold, self.translating():
             return self._race(work, alone, hold)
 
     def noting(self, write: Callable[[], T]) -> T:
@@ -186,6 +196,22 @@ class Connections:
         self._down_reason = reason if away else ""
         self._down_until = self._clock.monotonic() + FAIL_FAST_S if away else float("-inf")
 
+
+@contextmanager
+def _at_most(connection: Any, longest: int | None) -> Iterator[None]:
+    """SQLite makes no value longer than this meanwhile."""
+    if longest is None:
+        yield
+        return
+    before = connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
+    try:
+        yield
+    except sqlite3.DataError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_TOOBIG:
+            raise TooLong from None
+        raise
+    finally:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
 
 
 def streamed(link: sa.Connection, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> Iterator[sa.Row[Any]]:

@@ -59,11 +59,11 @@ class Drain:
 
     def _move(self) -> None:
         upto = self._spool.upto()
-        keys = self._spool.oldest_keys(self._portion)
+        keys, more = self._spool.oldest_keys(self._portion)
         self._take_keys({key.name: key.answer for key in keys})
         last_key = keys[-1].number if keys else 0
-        if len(keys) == self._portion:
-            self._spool.done(Moved(last_key))  # the oldest rows' own keys may wait behind these
+        if more:
+            self._spool.done(Moved(last_key))  # the oldest rows' own keys may be among them
             return
         signals = self._spool.oldest_signals(self._portion, upto.signal)
         trades = self._spool.oldest_trades(self._portion, upto.trade)
@@ -120,8 +120,7 @@ def _by_halves(rows: Sequence[Row], submit: Callable[[Sequence[Row]], list[Refus
 class Drainer:
     """A thread that drains as soon as it can.
 
-    `aside`, `read` and `write` run calls that would hold up others: in a thread of their own, where reads run, and
-    where writes run.
+    `aside` and `write` run calls that would hold up others: in a thread of their own, and where writes run.
     """
 
     def __init__(

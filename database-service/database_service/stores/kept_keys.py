@@ -18,6 +18,7 @@ from shared.clock import Clock
 MAX_NOTED = 100_000  # not yet written down: some seconds at full speed
 MAX_KEPT = 5_000_000  # in the file, some 1 GB: a day at 58 keyed requests a second; past that the oldest leave early
 MAX_LEAVING = 10_000  # at a time, so that nobody waits long
+COUNT_EVERY_S = 3600.0  # the spool itself adds keys to the file, and removes old ones, which is not counted here
 # By hand: twelve thousand in half a second would take SQLAlchemy's own way three times as long.
 INSERT = "INSERT OR IGNORE INTO idempotency_keys (route, key, body_hash, answer, created_at) VALUES (?, ?, ?, ?, ?)"
 
@@ -28,12 +29,7 @@ class KeptKeys:
     def __init__(self, connections: Connections, clock: Clock):
         self._connections, self._clock = connections, clock
         self._noted: deque[tuple[KeyName, KeptAnswer]] = deque(maxlen=MAX_NOTED)
-        self._count = 0
-
-    def count(self) -> None:
-        """See how many the file holds."""
-        with self._connections.reading() as link:
-            self._count = link.scalar(sa.select(sa.func.count()).select_from(idempotency_keys)) or 0
+        self._count, self._counted_at = 0, float("-inf")
 
     def note(self, name: KeyName, answer: KeptAnswer) -> None:
         """The database keeps this answer."""
@@ -45,27 +41,37 @@ class KeptKeys:
             return
         taken: list[tuple[KeyName, KeptAnswer]] = []
         try:
-            self._connections.transact(lambda link: self._write(link, taken))
+            self._count = self._connections.transact(lambda link: self._write(link, taken))
         except BaseException:
+            self._counted_at = float("-inf")  # what was counted in there is lost
             self._noted.extendleft(reversed(taken))
             raise
-        self._count += len(taken)
 
-    def _write(self, link: sa.Connection, taken: list[tuple[KeyName, KeptAnswer]]) -> None:
+    def _write(self, link: sa.Connection, taken: list[tuple[KeyName, KeptAnswer]]) -> int:
+        """How many keys the file then holds."""
         # Taken inside: whoever comes next waits for this transaction, and then finds each here or still noted.
         while self._noted and len(taken) < MAX_NOTED:
             taken.append(self._noted.popleft())
         now = self._clock.now()
         moment = (now - EPOCH) // MICROSECOND
+        before = self._counted(link)
         waiting = link.exec_driver_sql("SELECT coalesce(max(number), 0) FROM waiting_keys").scalar_one()
-        link.exec_driver_sql(INSERT, [(*name, *answer, moment) for name, answer in taken])
+        added = link.exec_driver_sql(INSERT, [(*name, *answer, moment) for name, answer in taken]).rowcount
         link.exec_driver_sql("DELETE FROM waiting_keys WHERE number > ?", (waiting,))  # the database has these
-        link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP))
-        if (excess := self._count - MAX_KEPT) > 0:
-            self._forget_oldest(link, min(excess, MAX_LEAVING))
+        too_old = link.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP)).rowcount
+        held: int = before + added - too_old
+        return held - self._forget_oldest(link, min(held - MAX_KEPT, MAX_LEAVING))
 
-    def _forget_oldest(self, link: sa.Connection, count: int) -> None:
+    def _counted(self, link: sa.Connection) -> int:
+        now = self._clock.monotonic()
+        if now - self._counted_at < COUNT_EVERY_S:
+            return self._count
+        self._counted_at = now
+        return link.scalar(sa.select(sa.func.count()).select_from(idempotency_keys)) or 0
+
+    def _forget_oldest(self, link: sa.Connection, excess: int) -> int:
+        if excess <= 0:
+            return 0
         t = idempotency_keys.c
-        oldest = sa.select(t.route, t.key).order_by(t.created_at).limit(count)
-        link.execute(sa.delete(idempotency_keys).where(sa.tuple_(t.route, t.key).in_(oldest)))
-        self._count -= count
+        oldest = sa.select(t.route, t.key).order_by(t.created_at).limit(excess)
+        return link.execute(sa.delete(idempotency_keys).where(sa.tuple_(t.route, t.key).in_(oldest))).rowcount

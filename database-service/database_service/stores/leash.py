@@ -22,10 +22,11 @@ HOLD, SOCKET = "leash_hold", "leash_socket"  # in a connection's `info`
 
 
 class Hold:
-    """One use of a connection, and until when it may last."""
+    """One use of a connection, to read or to write, and until when it may last."""
 
-    def __init__(self, monotonic: Callable[[], float], seconds: float):
-        self._monotonic, self._seconds = monotonic, seconds
+    def __init__(self, monotonic: Callable[[], float], seconds: float, writes: bool = False):
+        self._monotonic, self._seconds, self.writes = monotonic, seconds, writes
+        self._info: dict[str, Any] = {}
         self.until = monotonic() + seconds
         self.socket: PlainSocket | None = None  # unknown while the pool still looks for a connection that lives
 
@@ -40,8 +41,14 @@ class Hold:
 
     def on_pooled(self, link: sa.PoolProxiedConnection) -> None:
         """The same, for one that comes straight from the pool."""
-        self.socket = link.info.get(SOCKET)
-        link.info[HOLD] = self
+        self._info = link.info
+        self.socket = self._info.get(SOCKET)
+        self._info[HOLD] = self
+
+    def off(self) -> None:
+        """The use is over; another may have the connection already."""
+        if self._info.get(HOLD) is self:
+            del self._info[HOLD]
 
     def renew(self) -> None:
         """Something came: the time begins anew."""
@@ -53,6 +60,12 @@ def renew(link: sa.Connection) -> None:
     hold = link.connection.info.get(HOLD)
     if hold is not None:
         hold.renew()
+
+
+def read_is_over(info: dict[str, Any]) -> bool:
+    """True if the connection of this `info` is held for a read whose time is over."""
+    hold = info.get(HOLD)
+    return hold is not None and not hold.writes and hold.over
 
 
 class Leash:
@@ -80,14 +93,15 @@ class Leash:
         self._stopped.set()
 
     @contextmanager
-    def hold(self, seconds: float) -> Iterator[Hold]:
+    def hold(self, seconds: float, writes: bool = False) -> Iterator[Hold]:
         """Around every use of a connection, from before it is asked for."""
-        hold = Hold(self._monotonic, seconds)
+        hold = Hold(self._monotonic, seconds, writes)
         before, self._mine.hold = getattr(self._mine, "hold", None), hold
         self._holds[id(hold)] = hold
         try:
             yield hold
         finally:
+            hold.off()
             del self._holds[id(hold)]
             self._mine.hold = before
 

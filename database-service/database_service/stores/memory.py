@@ -11,7 +11,7 @@ from database_service.admission import Admission, names_asked
 from database_service.batches import Batch
 from database_service.idempotency import KeptAnswer, KeyName, Verdict, answer_again, replay
 from database_service.performance import StoredTrade, TradeFilter, Trades, TradeSubmission
-from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Content, Cursor, Page, Portion, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts, Source
 from database_service.user_settings import SavedSettings, next_version
 
@@ -48,6 +48,7 @@ class MemoryStore:
         # What is derived from the rows, kept in step by _put and _remove:
         self._order: list[tuple[datetime, int, str]] = []  # signals by time, then number; history reads from the end
         self._documents: dict[str, str] = {}
+        self._contents: dict[str, Content] = {}  # of those that have a digest
         self._kept: dict[KeyName, KeptAnswer] = {}
 
     @property
@@ -68,7 +69,7 @@ class MemoryStore:
     # --- signals
 
     def _admit(self, submissions: Sequence[Submission]) -> Admission:
-        return Admission(self._kept, self._documents).add_all(submissions, names_asked(submissions))
+        return Admission(self._kept, self._documents, self._contents).add_all(submissions, names_asked(submissions))
 
     def append(self, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:  # noqa: ARG002  # memory bounds keys by number
         """See `SignalStore.append`."""
@@ -113,6 +114,10 @@ class MemoryStore:
                         break
         more = len(found) > limit
         return Page([signal.document for _, signal in found[:limit]], found[limit - 1][0] if more else None)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        return Portion.of(self.history, wanted, limit, after)
 
     # --- performance
 
@@ -183,6 +188,8 @@ class MemoryStore:
         if kind == "signals":
             insort(self._order, (value.timestamp, row.number, name))
             self._documents[name] = value.document
+            if value.digest:
+                self._contents[name] = Content(value.digest, value.timestamp)
         if kind == "keys":
             self._kept[_key_name(name)] = value
         self._on_change(kind, name, row)
@@ -194,6 +201,7 @@ class MemoryStore:
         if kind == "signals":
             del self._order[bisect_left(self._order, (row.value.timestamp, row.number, name))]
             del self._documents[name]
+            self._contents.pop(name, None)
         if kind == "keys":
             del self._kept[_key_name(name)]
         self._on_change(kind, name, None)

@@ -32,11 +32,11 @@ ADD_SIGNALS = f"""
     WITH new AS MATERIALIZED (
         SELECT * FROM unnest(
             {SPLIT}::bigint[], {SPLIT}, {SPLIT}::timestamptz[], {SPLIT}, {SPLIT}, {SPLIT}, {SPLIT},
-            {SPLIT}::double precision[], {SPLIT}::double precision[], {SPLIT}::boolean[], {SPLIT}, {SPLIT}
+            {SPLIT}::double precision[], {SPLIT}::double precision[], {SPLIT}::boolean[], {SPLIT}, {SPLIT}, {SPLIT}
         ) AS rows (id, signal_id, timestamp, symbol, signal_type, strategy, bot_id, confidence, price, compliant,
-                   document, hash)
+                   document, hash, digest)
     ), named AS (
-        INSERT INTO signal_names (signal_id, timestamp, id) SELECT signal_id, timestamp, id FROM new
+        INSERT INTO signal_names (signal_id, timestamp, id, digest) SELECT signal_id, timestamp, id, digest FROM new
     ), moved AS (
         INSERT INTO audit_head (id, sequence, hash) VALUES (1, %s, %s)
         ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash
@@ -53,7 +53,7 @@ ADD_KEYS = f"""
 
 
 class _Unsplittable(Exception):
-    """A text holds a separator."""
+    """A text holds a separator, or the only one is empty."""
 
 
 class PostgresStatements:
@@ -118,7 +118,7 @@ def _statement(
             _joined([s.strategy for s in new]), _joined([s.bot_id for s in new]),
             _joined([repr(s.confidence) for s in new]), _joined([repr(s.price) for s in new]),
             _joined(["t" if s.compliant else "f" for s in new]), _joined([s.document for s in new]), _joined(hashes),
-            sequence, last_hash,
+            _joined([s.digest for s in new]), sequence, last_hash,
         ]  # fmt: skip
         statements.append(ADD_SIGNALS)
     if answers:
@@ -135,6 +135,8 @@ def _joined(texts: Sequence[str | None]) -> str | None:
     """All in one; None for none at all. Raises _Unsplittable where that could not be taken apart again."""
     if not texts:
         return None
+    if len(texts) == 1 and texts[0] == "":  # the server takes an empty text for none at all
+        raise _Unsplittable
     joined = SEPARATOR.join([NULL if text is None else text for text in texts])
     if joined.count(SEPARATOR) != len(texts) - 1 or joined.count(NULL) != texts.count(None):
         raise _Unsplittable

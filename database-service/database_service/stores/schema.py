@@ -101,6 +101,7 @@ signal_names = Table(
     Column("signal_id", Id, primary_key=True),
     Column("timestamp", Moment, nullable=False),
     Column("id", Number, nullable=False),
+    Column("digest", Text),  # see signals.StoredSignal
     sqlite_with_rowid=False,  # else the name would stand there twice, in the table and in its index
 )  # fmt: skip
 

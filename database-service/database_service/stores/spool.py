@@ -6,6 +6,7 @@ Its signals and trades are those that wait (waiting.py); its keys are those that
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -81,7 +82,6 @@ class Spool:
             self._settled_key = link.exec_driver_sql(SETTLED_KEY).scalar_one()
         self._since = parse_time(moment) if moment else None
         self._removed, self._added = NOTHING, Counts(*rows)
-        self._keys.count()
         return True
 
     def close(self) -> None:
@@ -119,6 +119,13 @@ class Spool:
         inner = after and after._replace(number=after.number - SPOOLED)
         found = self._store.newest(wanted, limit, inner)
         return [(place._replace(number=place.number + SPOOLED), document) for place, document in found]
+
+    def passed(self, after: Cursor | None) -> set[str]:
+        """See `waiting.passed`; of a cursor of the database's own, none."""
+        if after is None or after.number < SPOOLED or not self.prepared:
+            return set()
+        with self._reading() as link:
+            return waiting.passed(link, after._replace(number=after.number - SPOOLED))
 
     def named_trades(self, wanted: TradeFilter) -> Iterator[tuple[str, TradeLine]]:
         """As `SqlStore.named_trades`, over what waits."""
@@ -179,7 +186,8 @@ class Spool:
         self._added = Counts(
             added.signals + after.signals - before.signals, added.performance + after.performance - before.performance
         )
-        with self._reading() as link:
+        # Stored it is, whether or not this can be read: a key that isn't counted moves with the next row or key.
+        with suppress(Unavailable), self._reading() as link:
             # None wait: all that there were are settled.
             self._newest_key = link.exec_driver_sql(NEWEST_KEY).scalar_one() or self._newest_key
 
@@ -191,7 +199,7 @@ class Spool:
             numbers = [link.scalar(sa.select(sa.func.max(table.c.id))) or 0 for table in (signals, performance)]
         return Upto(*numbers)
 
-    def oldest_keys(self, limit: int) -> list[WaitingKey]:
+    def oldest_keys(self, limit: int) -> tuple[list[WaitingKey], bool]:
         """See `waiting.oldest_keys`."""
         with self._reading() as link:
             return waiting.oldest_keys(link, limit)

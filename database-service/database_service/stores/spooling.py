@@ -18,7 +18,7 @@ from database_service.audit import Head, Verified
 from database_service.batches import Batch
 from database_service.idempotency import Verdict
 from database_service.performance import TradeFilter, TradeLine, Trades, TradeSubmission
-from database_service.signals import Cursor, Page, SignalFilter, Submission
+from database_service.signals import Cursor, Page, Portion, SignalFilter, Submission
 from database_service.storage import Counts, Source
 from database_service.stores.spool import Spool
 from database_service.stores.sql import SqlStore
@@ -47,6 +47,14 @@ class SpoolingStore:
         if self._spool.waiting:
             raise Unavailable("the database is away, or what it missed is still being moved there")
         return self._database
+
+    @property
+    def _outage(self) -> bool:
+        """After a failed query: may what waits be answered in its stead?
+
+        Not where the database is there and nothing waits: this one query took too long, and "nothing" would be untrue.
+        """
+        return self._spool.prepared and (self._spool.waiting or self._database.known_away)
 
     # --- writing
 
@@ -95,20 +103,35 @@ class SpoolingStore:
 
     def history(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Page:
         """See `SignalStore.history`. While the database is away, only what waits is known."""
-        if not self._spool.waiting and not self._database.known_away:
-            with suppress(Unavailable):
+        passed = self._spool.passed(after)
+        if not passed and not self._spool.waiting and not self._database.known_away:
+            try:
                 return self._database.history(wanted, limit, after)
+            except Unavailable:
+                if not self._outage:
+                    raise
         found = self._spool.newest(wanted, limit + 1, after) if self._spool.waiting else []
         try:
-            found += _without(found, self._database.newest(wanted, limit + 1, after))
+            stored = self._database.newest(wanted, limit + 1 + len(passed), after)
+            found += _without(found, _unpassed(stored, after, passed))
             complete = True
         except Unavailable:
-            if not self._spool.prepared:
+            if not self._outage:
                 raise
             complete = False
         found.sort(key=lambda one: one[0], reverse=True)
         following = found[limit - 1][0] if len(found) > limit else None
         return Page([document for _, document in found[:limit]], following, complete)
+
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        if not self._spool.passed(after) and not self._spool.waiting and not self._database.known_away:
+            try:
+                return self._database.portion(wanted, limit, after)
+            except Unavailable:
+                if not self._outage:
+                    raise
+        return Portion.of(self.history, wanted, limit, after)
 
     def trades(self, wanted: TradeFilter) -> Trades:
         """See `TradeStore.trades`. While the database is away, only what waits is known."""
@@ -116,7 +139,7 @@ class SpoolingStore:
         try:
             stored = _begun(self._database.named_trades(wanted))
         except Unavailable:
-            if not self._spool.prepared:
+            if not self._outage:
                 raise
             return Trades((line for _, line in waiting), complete=False)
         return Trades(_merged(stored, waiting))
@@ -178,6 +201,19 @@ def _without(waiting: list[tuple[Cursor, str]], stored: list[tuple[Cursor, str]]
     """Of `stored` what doesn't wait as well: for a moment a drained signal is in both places."""
     known = {document for _, document in waiting}
     return [one for one in stored if one[1] not in known]
+
+
+def _unpassed(
+    stored: list[tuple[Cursor, str]], after: Cursor | None, passed: set[str]
+) -> list[tuple[Cursor, str]]:
+    """Of `stored` what earlier pages didn't hold when it still waited: its number was a higher one then."""
+    if after is None or not passed:
+        return stored
+    return [
+        (place, document)
+        for place, document in stored
+        if place.timestamp != after.timestamp or orjson.loads(document)["signal_id"] not in passed
+    ]
 
 
 def _begun(trades: Iterator[NamedTrade]) -> Iterable[NamedTrade]:

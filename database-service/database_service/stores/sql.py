@@ -3,35 +3,30 @@
 Each write is one transaction that holds the rows and their idempotency keys.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 
-from database_service.admission import Admission, names_asked, neighbours
+from database_service.admission import MAX_AT_PLACE, Admission, names_asked, neighbours
 from database_service.audit import Head, Verified
 from database_service.batches import Batch
-from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again, replay
+from database_service.idempotency import KEEP, PURGE_EVERY, KeptAnswer, KeyName, Verdict, answer_again
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, Trades, TradeSubmission
 from database_service.retention import Aged
-from database_service.signals import Cursor, Page, SignalFilter, StoredSignal, Submission
+from database_service.signals import Content, Cursor, Page, Portion, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import verify_stretch
-from database_service.stores.connections import PROBE_S, Connections, LostRace, streamed
+from database_service.stores.connections import PROBE_S, Connections
 from database_service.stores.expiry import expire
-from database_service.stores.history import newest
-from database_service.stores.schema import (
-    HEAD,
-    idempotency_keys,
-    performance,
-    signal_names,
-    signals,
-    user_settings,
-)  # fmt: skip
-from database_service.stores.statements import PlainStatements, Statements, chunks, documents
-from database_service.user_settings import SavedSettings, next_version
+from database_service.stores.history import newest, portion
+from database_service.stores.schema import HEAD, idempotency_keys, performance, signal_names, signals
+from database_service.stores.settings import read_settings, write_settings
+from database_service.stores.statements import PlainStatements, Statements
+from database_service.stores.trades import add_missing_trades, add_trades, read_trades
+from database_service.user_settings import SavedSettings
 from shared.clock import Clock
 from shared.errors import Unavailable
 
@@ -42,6 +37,10 @@ PLACE_OF = sa.select(signal_names.c.id, signal_names.c.timestamp).where(
 DOCUMENT_AT = sa.select(signals.c.document).where(
     signals.c.id == sa.bindparam("number"), signals.c.timestamp == sa.bindparam("moment")
 )
+# In a range of ids; twice the bound, since the last batch that came in may have gone over it.
+BETWEEN = sa.select(signal_names.c.signal_id, signal_names.c.timestamp, signal_names.c.digest).where(
+    signal_names.c.signal_id >= sa.bindparam("first"), signal_names.c.signal_id < sa.bindparam("end")
+).limit(2 * MAX_AT_PLACE)
 Append = Callable[[Sequence[Submission], datetime], list[Verdict]]
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
 
@@ -74,12 +73,15 @@ class SqlStore:
 
     def prepare(self) -> bool:
         """Look whether the schema is the newest; False if the migrations must run first. Raises Unavailable."""
-        version = self._connections.schema_version()
-        reason = f"the database is at migration {version}, not {HEAD}"
-        self._connections.why_not = None if version == HEAD else reason
+        self._look_at_schema()
         if self.prepared:
             self.probe()
         return self.prepared
+
+    def _look_at_schema(self) -> None:
+        version = self._connections.schema_version()
+        reason = f"the database is at migration {version}, not {HEAD}"
+        self._connections.why_not = None if version == HEAD else reason
 
     def close(self) -> None:
         """Close every connection."""
@@ -122,7 +124,12 @@ class SqlStore:
 
     def append_by(self, append: Append, submissions: Sequence[Submission], now: datetime) -> list[Verdict]:
         """`append` as someone else does it (a writer process), counted and remembered as if it was done here."""
-        verdicts = self._connections.noting(lambda: append(submissions, now))
+        try:
+            verdicts = self._connections.noting(lambda: append(submissions, now))
+        except Unavailable:
+            with suppress(Unavailable):  # what the writer saw, it alone knows: is the database gone, or not ours?
+                self._look_at_schema()
+            raise
         stored = sum(verdict.status == "stored" for verdict in verdicts)
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)
         return verdicts
@@ -131,21 +138,10 @@ class SqlStore:
         keys = {s.key.name for s in submissions if s.key is not None}
         names = names_asked(submissions)
         known = self._statements.look_up(link, keys, names)
-        taken = known.taken and known.taken | self._neighbours(link, submissions, known.taken)
-        admission = Admission(known.kept, taken).add_all(submissions, names)
+        beside, crowded = _beside(link, submissions, known.taken) if known.taken else ({}, ())
+        admission = Admission(known.kept, known.taken, beside, crowded).add_all(submissions, names)
         self._write(link, known.head, admission.signals, list(admission.answers.items()), now)
         return admission
-
-    def _neighbours(
-        self, link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
-    ) -> dict[str, str]:
-        """What stands at the `~n` of places that are taken: hardly ever anything is."""
-        name = signal_names.c.signal_id
-        found: dict[str, str] = {}
-        for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
-            first, end = neighbours(place)
-            found |= documents(link, sa.and_(name >= first, name < end))
-        return found
 
     def _write(
         self,
@@ -205,6 +201,10 @@ class SqlStore:
         rows = newest(self._connections, wanted, limit + 1, after)
         return Page(rows.documents(limit), rows.cursor(limit - 1) if len(rows) > limit else None)
 
+    def portion(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> Portion:
+        """See `SignalStore.portion`."""
+        return portion(self._connections, wanted, limit, after)
+
     def newest(self, wanted: SignalFilter, limit: int, after: Cursor | None = None) -> list[tuple[Cursor, str]]:
         """Signals with their places, newest first."""
         rows = newest(self._connections, wanted, limit, after)
@@ -220,34 +220,14 @@ class SqlStore:
         return verdicts
 
     def _track(self, link: sa.Connection, submissions: Sequence[TradeSubmission], now: datetime) -> list[Verdict]:
-        kept = self._statements.look_up(link, {s.key.name for s in submissions if s.key}, ()).kept
-        verdicts, rows, new = [], [], {}
-        for trade, key in ((s.trade, s.key) for s in submissions):
-            if key is not None and (known := kept.get(key.name)) is not None:
-                verdicts.append(replay(key, known))
-                continue
-            if key is not None:
-                new[key.name] = kept[key.name] = KeptAnswer(key.body_hash, trade.performance_id)
-            rows.append(_columns(performance, trade.stored()))
-            verdicts.append(Verdict("stored", trade.performance_id))
-        if rows:
-            link.execute(sa.insert(performance), rows)
+        known = self._statements.look_up(link, {s.key.name for s in submissions if s.key}, ()).kept
+        verdicts, new = add_trades(link, submissions, known)
         self._write(link, None, (), list(new.items()), now)
         return verdicts
 
     def track_again(self, trades: Sequence[StoredTrade]) -> None:
         """Store trades under the ids that they have already; one that is there stays as it is."""
-
-        def work(link: sa.Connection) -> int:
-            name, there = performance.c.performance_id, set[str]()
-            for names in chunks(trade.performance_id for trade in trades):
-                there.update(link.scalars(sa.select(name).where(name.in_(names))))
-            rows = [_columns(performance, trade) for trade in trades if trade.performance_id not in there]
-            if rows:
-                link.execute(sa.insert(performance), rows)
-            return len(rows)
-
-        new = self._transact(work, alone=True)
+        new = self._transact(lambda link: add_missing_trades(link, trades), alone=True)
         self._counts = Counts(self._counts.signals, self._counts.performance + new)
 
     def trades(self, wanted: TradeFilter) -> Trades:
@@ -256,19 +236,8 @@ class SqlStore:
 
     def named_trades(self, wanted: TradeFilter) -> Iterator[tuple[str, TradeLine]]:
         """As `trades`, with their ids."""
-        t = performance.c
-        conditions = [
-            column == value
-            for column, value in ((t.strategy, wanted.strategy), (t.symbol, wanted.symbol), (t.bot_id, wanted.bot_id))
-            if value is not None
-        ]
-        conditions += [t.closed_at >= wanted.start] if wanted.start else []
-        conditions += [t.closed_at < wanted.end] if wanted.end else []
-        columns = (t.performance_id, t.closed_at, t.strategy, t.pnl)
-        query = sa.select(*columns).where(*conditions).order_by(t.closed_at, t.id)
         with self._reading() as link:
-            for row in streamed(link, query):
-                yield row.performance_id, TradeLine(row.closed_at, row.strategy, row.pnl)
+            yield from read_trades(link, wanted)
 
     # --- retention
 
@@ -284,30 +253,25 @@ class SqlStore:
     def settings(self, user: str) -> SavedSettings | None:
         """See `SettingsStore.settings`."""
         with self._reading() as link:
-            return _settings_of(link, user)
+            return read_settings(link, user)
 
     def save_settings(self, user: str, read: int, document: str, now: datetime) -> SavedSettings:
         """See `SettingsStore.save_settings`."""
-        return self._transact(lambda link: self._save_settings(link, user, read, document, now))
-
-    def _save_settings(self, link: sa.Connection, user: str, read: int, document: str, now: datetime) -> SavedSettings:
-        saved = _settings_of(link, user)
-        version = next_version(saved.version if saved else 0, read)
-        values = {"version": version, "document": document, "saved_at": now}
-        if saved is None:
-            link.execute(sa.insert(user_settings).values(user_name=user, **values))
-            return SavedSettings(version, document)
-        change = sa.update(user_settings).where(user_settings.c.user_name == user, user_settings.c.version == read)
-        if link.execute(change.values(**values)).rowcount != 1:
-            raise LostRace
-        return SavedSettings(version, document)
+        return self._transact(lambda link: write_settings(link, user, read, document, now))
 
 
-def _columns(table: sa.Table, row: StoredTrade) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.c if column.name != "id"}
+def _beside(
+    link: sa.Connection, submissions: Sequence[Submission], taken: Mapping[str, str]
+) -> tuple[dict[str, Content], Collection[str]]:
+    """What stands at the `~n` of places that are taken: hardly ever anything does, but it may be thousands.
 
-
-def _settings_of(link: sa.Connection, user: str) -> SavedSettings | None:
-    t = user_settings.c
-    row = link.execute(sa.select(t.version, t.document).where(t.user_name == user)).one_or_none()
-    return row and SavedSettings(row.version, row.document)
+    And which places are crowded. Of those, clients' own ids `~…` may leave names unread; none of them is given out.
+    """
+    beside: dict[str, Content] = {}
+    crowded: list[str] = []
+    for place in {s.signal.place for s in submissions if s.signal.signal_id is None} & taken.keys():
+        first, end = neighbours(place)
+        rows = link.execute(BETWEEN, {"first": first, "end": end}).all()
+        beside |= {signal_id: Content(digest, moment) for signal_id, moment, digest in rows}
+        crowded += [place] if len(rows) >= MAX_AT_PLACE else []
+    return beside, crowded

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from database_service.stores.connections import Connections, Kind
+from database_service.stores.leash import read_is_over
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite_statements import SqliteStatements
 from shared.clock import Clock
@@ -19,6 +20,7 @@ from shared.clock import Clock
 PREFIX = "sqlite:///"
 BUSY_S = 3.0  # how long to wait for another program that holds the file
 FULL = 2  # PRAGMA synchronous
+LOOK_STEPS = 100_000  # of SQLite's machine, about 20 ms, between two looks at a read's time
 REASONS = {
     "SQLITE_FULL": "the disk is full",
     "SQLITE_READONLY": "the database file is read-only",
@@ -29,6 +31,7 @@ REASONS = {
     "SQLITE_IOERR": "the disk fails",
     "SQLITE_CORRUPT": "the database file is damaged",
     "SQLITE_NOTADB": "the database file is not a database",
+    "SQLITE_INTERRUPT": "looking through so many rows takes too long; narrow it by symbol, from and to",
 }
 ROW_FAULTS = ("SQLITE_CONSTRAINT", "SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
 
@@ -74,7 +77,9 @@ def _make_folder(_dialect: Any, _record: Any, arguments: tuple[str], _options: A
         Path(arguments[0]).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _furnish(connection: Any, _record: Any) -> None:
+def _furnish(connection: Any, record: Any) -> None:
+    # No watcher is needed: SQLite works in our own thread and asks now and then whether it may go on.
+    connection.set_progress_handler(lambda: read_is_over(record.info), LOOK_STEPS)
     # secure_delete: Debian's SQLite overwrites what is deleted, so a disk that is all but full could free nothing.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=OFF"):
         connection.execute(f"PRAGMA {pragma}")

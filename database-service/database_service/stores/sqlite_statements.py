@@ -28,7 +28,7 @@ NAMES = """
     CROSS JOIN signal_names AS n ON n.signal_id = asked.value
     JOIN signals AS s ON s.id = n.id
 """
-HEAD = "SELECT sequence, hash FROM audit_head WHERE id = 1"
+READ_HEAD = "SELECT sequence, hash FROM audit_head WHERE id = 1"
 MOVE_HEAD = "INSERT INTO audit_head (id, sequence, hash) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET " \
             "sequence = excluded.sequence, hash = excluded.hash"  # fmt: skip
 ADD_SIGNAL = """
@@ -36,7 +36,7 @@ ADD_SIGNAL = """
                          document, hash)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-ADD_NAME = "INSERT INTO signal_names (signal_id, timestamp, id) VALUES (?, ?, ?)"
+ADD_NAME = "INSERT INTO signal_names (signal_id, timestamp, id, digest) VALUES (?, ?, ?, ?)"
 ADD_KEY = "INSERT INTO idempotency_keys (route, key, body_hash, answer, created_at) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -54,7 +54,7 @@ class SqliteStatements:
                 kept[KeyName(route, key)] = KeptAnswer(body_hash, answer)
         if names:
             taken = {row[0]: row[1] for row in execute(NAMES, (orjson.dumps(list(names)).decode(),)).all()}
-        found = execute(HEAD).one_or_none()
+        found = execute(READ_HEAD).one_or_none()
         return Known(kept, taken, Head(*found) if found else None)
 
     def write(
@@ -78,7 +78,7 @@ class SqliteStatements:
                     sequence, s.signal_id, micros, s.symbol, s.signal_type, s.strategy, s.bot_id, s.confidence, s.price,
                     s.compliant, s.document, last_hash,
                 ))  # fmt: skip
-                names.append((s.signal_id, micros, sequence))
+                names.append((s.signal_id, micros, sequence, s.digest))
             execute(ADD_NAME, names)
             execute(ADD_SIGNAL, rows)
             execute(MOVE_HEAD, (sequence, last_hash))

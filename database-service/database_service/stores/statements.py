@@ -7,7 +7,7 @@ three to the same answers. Whoever calls is the only one who writes signals unti
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate, islice
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
 from msgspec import structs
@@ -77,9 +77,8 @@ class PlainStatements:
         if new:
             places = list(islice(accumulate((s.document for s in new), extend, initial=head or START), 1, None))
             rows = [structs.asdict(s) | {"id": at.sequence, "hash": at.hash} for s, at in zip(new, places, strict=True)]
-            names = [{name: row[name] for name in ("signal_id", "timestamp", "id")} for row in rows]
-            link.execute(sa.insert(signal_names), names)
-            link.execute(sa.insert(signals), rows)
+            link.execute(sa.insert(signal_names), [_only(signal_names, row) for row in rows])
+            link.execute(sa.insert(signals), [_only(signals, row) for row in rows])
             _move_head(link, places[-1], first=head is None)
         if answers:
             kept = [
@@ -113,6 +112,10 @@ def chunks(values: Iterable[V]) -> Iterator[list[V]]:
     rest = iter(values)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
+
+
+def _only(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
+    return {column.name: row[column.name] for column in table.c}
 
 
 def _move_head(link: sa.Connection, head: Head, *, first: bool) -> None:

@@ -6,16 +6,19 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
+from database_service.cursors import EPOCH, MICROSECOND
 from database_service.idempotency import KeptAnswer, KeyName
 from database_service.performance import StoredTrade
-from database_service.signals import OPTIONAL, NewSignal, Submission
+from database_service.signals import OPTIONAL, Cursor, NewSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.schema import performance, signals
+from database_service.stores.statements import chunks
 from shared.clock import parse_time
 
 MAX_ANSWERS = 8_000_000  # characters of answers in memory at a time: a batch's may have a million
 MAX_CONFLICTS_SHOWN = 1000
-CHUNK = 500  # values in one IN list
+MAX_MOVED = 200_000  # signals whose place is remembered after they are moved, for cursors; some 15 MB in the file
+MAX_PASSED = 10_000  # signals of one moment that a cursor is known to have passed
 IDS = {"signals": signals.c.signal_id, "performance": performance.c.performance_id}
 # Only the spool has these; its file is nobody else's. Whoever keeps a key makes it wait, in the same transaction.
 OWN_TABLES = (
@@ -27,6 +30,14 @@ OWN_TABLES = (
     "BEGIN INSERT INTO waiting_keys (route, key) VALUES (new.route, new.key); END",
     "CREATE TABLE IF NOT EXISTS waiting_since (moment TEXT NOT NULL)",
     "DROP INDEX IF EXISTS keys_by_answer",
+    "CREATE TABLE IF NOT EXISTS moved (number INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, "
+    "signal_id TEXT NOT NULL)",
+)
+ADD_MOVED = "INSERT OR REPLACE INTO moved SELECT id, timestamp, signal_id FROM signals WHERE id = ?"
+FORGET_MOVED = "DELETE FROM moved WHERE number <= (SELECT max(number) FROM moved) - ?"
+PASSED = (
+    "SELECT signal_id FROM signals WHERE timestamp = ? AND id >= ? "
+    "UNION ALL SELECT signal_id FROM moved WHERE timestamp = ? AND number >= ? LIMIT ?"
 )
 WAITING_KEYS = (
     "SELECT w.number, k.route, k.key, k.body_hash, k.answer FROM waiting_keys w "
@@ -82,8 +93,8 @@ class Moved(NamedTuple):
     refused: Sequence[Refused] = ()
 
 
-def oldest_keys(link: sa.Connection, limit: int) -> list[WaitingKey]:
-    """The keys that came first, in order; fewer where their answers are long."""
+def oldest_keys(link: sa.Connection, limit: int) -> tuple[list[WaitingKey], bool]:
+    """The keys that came first, in order, fewer where their answers are long; and whether others may wait behind."""
     found: list[WaitingKey] = []
     size = 0
     for number, route, key, body_hash, answer in link.exec_driver_sql(WAITING_KEYS, (limit,)):
@@ -91,7 +102,7 @@ def oldest_keys(link: sa.Connection, limit: int) -> list[WaitingKey]:
         size += len(answer)
         if size > MAX_ANSWERS:
             break
-    return found
+    return found, len(found) == limit or size > MAX_ANSWERS
 
 
 def oldest_signals(link: sa.Connection, limit: int, upto: int) -> list[WaitingSignal]:
@@ -115,8 +126,8 @@ def named(link: sa.Connection, table: sa.Table, ids: Sequence[str]) -> list[Wait
     """Those of the ids that wait."""
     found: list[Waiting] = []
     name = IDS[table.name]
-    for begin in range(0, len(ids), CHUNK):
-        query = sa.select(table.c.id, name, table.c.document).where(name.in_(ids[begin : begin + CHUNK]))
+    for some in chunks(ids):
+        query = sa.select(table.c.id, name, table.c.document).where(name.in_(some))
         found += [Waiting(*row) for row in link.execute(query)]
     return found
 
@@ -127,14 +138,26 @@ def take_away(link: sa.Connection, moved: Moved, at: str) -> Counts:
         kept = [(one.waiting.id, one.reason, at, one.waiting.document) for one in moved.refused]
         link.exec_driver_sql(ADD_CONFLICT, kept)
     link.exec_driver_sql("DELETE FROM waiting_keys WHERE number <= ?", (moved.last_key,))
-    _delete(link, "DELETE FROM signal_names WHERE signal_id = ?", [row.id for row in moved.signals])
+    numbers = [row.number for row in moved.signals]
+    _each(link, ADD_MOVED, numbers)
+    link.exec_driver_sql(FORGET_MOVED, (MAX_MOVED,))
+    _each(link, "DELETE FROM signal_names WHERE signal_id = ?", [row.id for row in moved.signals])
     return Counts(
-        _delete(link, "DELETE FROM signals WHERE id = ?", [row.number for row in moved.signals]),
-        _delete(link, "DELETE FROM performance WHERE id = ?", [row.number for row in moved.trades]),
+        _each(link, "DELETE FROM signals WHERE id = ?", numbers),
+        _each(link, "DELETE FROM performance WHERE id = ?", [row.number for row in moved.trades]),
     )
 
 
-def _delete(link: sa.Connection, statement: str, values: Sequence[Any]) -> int:
+def passed(link: sa.Connection, after: Cursor) -> set[str]:
+    """The ids at the cursor's own moment that it has passed: those that wait, and those that waited when it was given.
+
+    `after.number` is the spool's own.
+    """
+    place = ((after.timestamp - EPOCH) // MICROSECOND, after.number)
+    return set(link.exec_driver_sql(PASSED, (*place, *place, MAX_PASSED)).scalars())
+
+
+def _each(link: sa.Connection, statement: str, values: Sequence[Any]) -> int:
     return link.exec_driver_sql(statement, [(value,) for value in values]).rowcount if values else 0
 
 

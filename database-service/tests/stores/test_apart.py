@@ -3,7 +3,9 @@
 import logging
 import os
 import signal as signals
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,6 +117,18 @@ def test_a_writers_errors_are_the_stores(apart: Apart, store: SqlStore, signal: 
     with pytest.raises(Unavailable):
         store.append([signal(signal_id="c"), signal(signal_id="d")], NOON)
     assert store._connections.write_failed
+
+
+def test_a_database_that_was_exchanged_under_a_writer_is_noticed_here(
+    apart: Apart, store: SqlStore, signal: Make, tmp_path: Path
+) -> None:
+    works(apart, store, signal)
+    with closing(sqlite3.connect(tmp_path / "database.sqlite3")) as link:
+        for table in ("signals", "signal_names", "alembic_version"):
+            link.execute(f"DROP TABLE {table}")
+    with pytest.raises(Unavailable):
+        store.append([signal(signal_id="c"), signal(signal_id="d")], NOON)
+    assert not store.prepared
 
 
 def test_the_end_of_the_service_is_the_writers_end(apart: Apart, store: SqlStore, signal: Make) -> None:

@@ -13,9 +13,11 @@ from sqlalchemy import event
 from database_service.batches import Batch, BatchRefused
 from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
-from database_service.signals import SignalFilter
+from database_service.signals import Cursor, SignalFilter
+from database_service.stores import waiting
 from database_service.stores.connections import Connections
 from database_service.stores.drain import QUICK_S, Drain
+from database_service.stores.postgres import postgres_engine, postgres_store
 from database_service.stores.spool import Spool
 from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
@@ -60,12 +62,22 @@ class Place:
         while self.drain.waiting:
             self.drain.step()
 
-    def ids(self, limit: int = 100) -> list[str]:
-        found, after = [], None
+    def ids(self, limit: int = 100, after: Cursor | None = None) -> list[str]:
+        found = []
         while True:
             page = self.store.history(SignalFilter(), limit, after)
             found += [orjson.loads(document)["signal_id"] for document in page.documents]
             after = page.next
+            if after is None:
+                return found
+
+    def exported(self, limit: int, after: Cursor | None) -> list[str]:
+        """As `ids`, by the way that exports take."""
+        found: list[str] = []
+        while True:
+            portion = self.store.portion(SignalFilter(), limit, after)
+            found += [orjson.loads(line)["signal_id"] for line in portion.lines.splitlines()]
+            after = portion.next
             if after is None:
                 return found
 
@@ -158,6 +170,36 @@ def test_pages_go_on_over_both_places_without_gap_or_repeat(place: Place, signal
     whole = place.ids()
     assert len(set(whole)) == 24
     assert [place.ids(limit) for limit in (1, 2, 5, 23)] == [whole] * 4
+
+
+@pytest.mark.parametrize("sent", [1, 2, 7, 14])
+@pytest.mark.parametrize("moved", [2, 6, 12])
+def test_pages_repeat_nothing_that_was_moved_between_two_of_them(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch, sent: int, moved: int
+) -> None:
+    place.store.append([signal(signal_id=f"s{n}", timestamp=NOON + SECOND * (n // 3)) for n in range(12)], NOON)
+    place.away()
+    place.store.append([signal(signal_id=f"w{n}", timestamp=NOON + SECOND * (n // 3)) for n in range(12)], NOON)
+    place.away(False)
+    whole = place.ids()
+    after = place.store.history(SignalFilter(), sent).next
+    monkeypatch.setattr(place.drain, "_portion", moved)
+    place.drain.step()
+    assert place.spool.rows.signals == 12 - moved
+    assert place.ids(5, after) == place.exported(5, after) == whole[sent:]
+    place.spool.close()
+    place.open()
+    assert place.ids(5, after) == whole[sent:]
+
+
+def test_pages_repeat_nothing_that_is_in_both_places_for_a_moment(place: Place, signal: Make) -> None:
+    place.away()
+    place.store.append([signal(signal_id=f"w{n}") for n in range(6)], NOON)
+    place.away(False)
+    whole = place.ids()
+    after = place.store.history(SignalFilter(), 3).next
+    place.main.append([signal(signal_id=f"w{n}") for n in range(6)], NOON)
+    assert place.ids(2, after) == whole[3:]
 
 
 def test_a_retry_that_meets_the_outage_is_answered_alike(place: Place, signal: Make) -> None:
@@ -331,6 +373,19 @@ def test_of_a_trade_that_another_process_answered_meanwhile_ours_is_a_conflict(p
     assert (conflict["performance_id"], conflict["document"]["pnl"]) == (ours.id, 1.0)
 
 
+def test_no_row_overtakes_its_key_where_answers_are_too_long_for_one_step(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_ANSWERS", 0)
+    place.away()
+    place.store.append([signal("first", signal_id="a"), signal("second", signal_id="ours")], NOON)
+    place.away(False)
+    place.main.append([signal("second", signal_id="theirs")], NOON)
+    place.back()
+    assert set(place.ids()) == {"a", "theirs"}
+    assert [conflict["signal_id"] for conflict in place.store.conflicts()] == ["ours"]
+
+
 def test_a_row_that_the_database_never_takes_is_a_conflict_and_holds_up_no_other(
     place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,6 +524,21 @@ def test_a_spool_whose_disk_is_full_acknowledges_nothing_and_recovers(place: Pla
     assert sorted(place.ids()) == ["a", "b"]
 
 
+def test_what_is_stored_is_acknowledged_although_reading_fails_right_after(
+    place: Place, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Any:
+        raise Unavailable("the disk fails")
+
+    place.away()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.spool, "_reading", fail)
+        assert place.store.append([signal("k", signal_id="a")], NOON)[0].status == "stored"
+    place.back()
+    assert place.numbered() == ["a"]
+    assert place.main.append([signal("k", signal_id="a")], NOON)[0].status == "replayed"
+
+
 def test_what_was_noted_while_the_disk_was_full_is_written_down_later(place: Place, signal: Make) -> None:
     with place.spool._reading() as link:
         pages = link.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -512,3 +582,26 @@ def test_without_a_spool_a_database_that_is_away_is_unavailable(place: Place, si
     ):
         with pytest.raises(Unavailable):
             call()
+
+
+def test_a_query_that_takes_too_long_is_refused_and_not_answered_with_nothing(
+    tmp_path: Path, migrated_sqlite: bytes, migrated_postgres: str
+) -> None:
+    (tmp_path / "spool.sqlite3").write_bytes(migrated_sqlite)
+    clock = FakeClock(NOON)
+    database, spool = postgres_store(migrated_postgres, clock), Spool(tmp_path / "spool.sqlite3", clock, 1000)
+    assert database.prepare()
+    assert spool.prepare()
+    store = SpoolingStore(database, spool)
+    engine = postgres_engine(migrated_postgres)
+    with engine.begin() as link:  # held for longer than any query may take
+        link.exec_driver_sql("LOCK TABLE signals, performance IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match="too long"):
+            store.history(SignalFilter(), 10)
+        with pytest.raises(Unavailable, match="too long"):
+            store.portion(SignalFilter(), 10)
+        with pytest.raises(Unavailable, match="too long"):
+            store.trades(TradeFilter())
+    engine.dispose()
+    assert store.history(SignalFilter(), 10).complete
+    store.close()

@@ -13,11 +13,12 @@ from sqlalchemy import event
 
 from database_service.idempotency import KEEP
 from database_service.signals import SignalFilter
+from database_service.stores import sql
 from database_service.stores import sqlite as sqlite_module
-from database_service.stores.connections import Connections
+from database_service.stores.connections import WRITE_S, Connections
 from database_service.stores.sql import SqlStore
 from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
-from shared.errors import Unavailable
+from shared.errors import InvalidInput, Unavailable
 from shared.testing.fakes import FakeClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.database]
@@ -152,6 +153,38 @@ def test_history_walks_an_index_and_sorts_nothing(engine: sa.Engine) -> None:
             plan = " ".join(row[3] for row in link.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
         assert "USING INDEX signals_by" in plan
         assert "TEMP B-TREE" not in plan
+
+
+def test_a_crowded_place_takes_no_more_and_still_knows_what_it_has(
+    store: SqlStore, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "MAX_AT_PLACE", 3)
+    store.append([signal(price=float(n)) for n in range(1, 5)], NOON)
+    full, known, own = store.append([signal(price=9.0), signal(price=4.0), signal(price=9.0, signal_id="own")], NOON)
+    assert (known.status, own.status, full.status) == ("duplicate", "stored", "refused")
+    assert isinstance(full.error, InvalidInput)
+    assert full.error.details[0]["field"] == "timestamp"
+
+
+MANY = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n"
+
+
+def test_a_read_that_takes_too_long_is_cut_and_a_write_is_not(engine: sa.Engine) -> None:
+    clock = FakeClock()
+    connections = Connections(engine, clock, explain)
+    connections.why_not = None
+    with pytest.raises(Unavailable, match="narrow it"):
+        connections.fetch(MANY, (), 0)
+    with pytest.raises(Unavailable, match="narrow it"), connections.reading(0) as link:
+        link.exec_driver_sql(MANY)
+    assert connections.fetch("SELECT 1", (), 0) == [(1,)]
+    assert not connections.known_away
+
+    def write(link: sa.Connection) -> Any:
+        clock.advance(WRITE_S)
+        return link.exec_driver_sql(MANY).scalar()
+
+    assert connections.transact(write) == 1_000_000
 
 
 def test_a_file_that_can_not_be_opened_is_unavailable(tmp_path: Path) -> None:

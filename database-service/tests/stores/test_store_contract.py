@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
+from database_service import admission
 from database_service.batches import Batch, BatchRefused
 from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
-from database_service.signals import SignalFilter
+from database_service.signals import MAX_PORTION, Content, Cursor, SignalFilter, content_of
 from database_service.storage import Store
 from shared.errors import Conflict, InvalidInput
 
@@ -43,6 +44,11 @@ def test_a_signal_is_read_back_as_it_was_stored(store: Store, signal: Make) -> N
 
 def test_an_unknown_id_is_none(store: Store) -> None:
     assert store.get("nobody") is None
+
+
+def test_an_empty_text_is_not_none(store: Store, signal: Make) -> None:
+    store.append([signal(bot_id="")], NOON)
+    assert ids(store, bot_id="") == [ID]
 
 
 def test_a_different_signal_at_the_same_place_gets_the_next_ordinal(store: Store, signal: Make) -> None:
@@ -86,6 +92,22 @@ def test_a_thousand_different_signals_at_one_place_all_get_their_own_id(store: S
     verdicts = store.append([signal(price=float(n + 1)) for n in range(1000)], NOON)
     assert len({v.id for v in verdicts}) == 1000
     assert verdicts[999].id == f"{ID}~1000"
+
+
+def test_what_stands_at_a_busy_place_is_not_read_again(
+    store: Store, signal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([signal(price=float(n + 1)) for n in range(100)], NOON)
+    read: list[str] = []
+
+    def noting(document: str) -> Content:
+        read.append(document)
+        return content_of(document)
+
+    monkeypatch.setattr(admission, "content_of", noting)
+    verdicts = store.append([signal(price=50.0), signal(price=500.0)], NOON)
+    assert [(v.status, v.id) for v in verdicts] == [("duplicate", f"{ID}~50"), ("stored", f"{ID}~101")]
+    assert len(read) <= 1
 
 
 def test_a_batch_is_stored_with_its_key_or_not_at_all(store: Store, signal: Make) -> None:
@@ -168,6 +190,46 @@ def test_pages_follow_each_other_without_gap_or_repeat(store: Store, signal: Mak
             break
     assert seen == whole
     assert len(whole) == 50
+
+
+def portions(store: Store, limit: int, **wanted: Any) -> list[bytes]:
+    """The lines of every portion of an export."""
+    found, cursor = list[bytes](), None
+    for _ in range(100):
+        portion = store.portion(SignalFilter(**wanted), limit, cursor)
+        assert portion.complete
+        found.append(portion.lines)
+        cursor = portion.next
+        if cursor is None:
+            return found
+    raise AssertionError("this export does not end")
+
+
+@pytest.mark.parametrize("wanted", [{}, {"symbol": "BTCUSDT"}, {"strategy": "rsi"}, {"min_confidence": 0.1}])
+@pytest.mark.parametrize("limit", [1, 7, 25, 50, 100])
+def test_portions_are_history_whatever_the_order_of_arrival(
+    store: Store, signal: Make, limit: int, wanted: dict[str, Any]
+) -> None:
+    """29 and 50 share no divisor: the signals come in all but the order of time, four at each moment."""
+    moments = [NOON + SECOND * (n * 29 % 50 // 4) for n in range(50)]
+    store.append([signal(price=n + 1.0, strategy="rsi", timestamp=at) for n, at in enumerate(moments)], NOON)
+    found = b"".join(portions(store, limit, **wanted))
+    assert found.decode().splitlines() == store.history(SignalFilter(), 100).documents
+    assert found.endswith(b"\n")
+
+
+def test_portions_of_nothing_are_one_and_empty(store: Store, signal: Make) -> None:
+    store.append([signal()], NOON)
+    assert portions(store, 10, symbol="NOBODY") == [b""]
+    assert store.portion(SignalFilter(), 10, Cursor(NOON - SECOND, 1)).next is None
+
+
+def test_a_portion_of_long_signals_is_bounded_in_bytes(store: Store, signal: Make) -> None:
+    rows = [signal(timestamp=NOON + SECOND * n, metadata={"text": "ş" * 30_000}) for n in range(40)]
+    store.append(rows, NOON)
+    found = portions(store, 2_000)
+    assert max(map(len, found)) <= MAX_PORTION + 1
+    assert b"".join(found).decode().splitlines() == store.history(SignalFilter(), 100).documents
 
 
 def test_a_signal_that_arrives_between_two_pages_disturbs_neither(store: Store, signal: Make) -> None:

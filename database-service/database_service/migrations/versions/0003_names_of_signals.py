@@ -1,6 +1,6 @@
-"""The names of signals in a table of their own, so that `signals` can be a hypertable; digests are no longer kept.
+"""The names of signals in a table of their own, so that `signals` can be a hypertable.
 
-What a digest was for follows from the document, where it is asked for.
+Digests are kept where many may stand at one place, at its `~n`; else they follow from the document when asked for.
 """
 
 import sqlalchemy as sa
@@ -23,10 +23,12 @@ def upgrade() -> None:
         sa.Column("signal_id", IDENTIFIER, primary_key=True),
         sa.Column("timestamp", MOMENT, nullable=False),
         sa.Column("id", NUMBER, nullable=False),
+        sa.Column("digest", sa.Text),
         sqlite_with_rowid=False,
     )
     op.execute(
-        "INSERT INTO signal_names (signal_id, timestamp, id) SELECT signal_id, timestamp, id FROM signals "
+        "INSERT INTO signal_names (signal_id, timestamp, id, digest) "
+        "SELECT signal_id, timestamp, id, CASE WHEN signal_id LIKE '%~%' THEN digest END FROM signals "
         "ORDER BY signal_id"  # in the order of the key it takes a fraction of the time
     )
     if op.get_bind().dialect.name == "sqlite":
@@ -64,5 +66,5 @@ def _rebuild() -> None:
 
 
 def downgrade() -> None:
-    """The digests are gone."""
+    """Most digests are gone."""
     raise NotImplementedError("this migration can't be undone; restore a backup made before it")

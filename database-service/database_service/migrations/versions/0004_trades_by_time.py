@@ -40,5 +40,5 @@ def _rebuild() -> None:
 
 
 def downgrade() -> None:
-    """Back to the unique constraint."""
+    """The ids may no longer be unique: nothing has guarded them since."""
     raise NotImplementedError("this migration can't be undone; restore a backup made before it")

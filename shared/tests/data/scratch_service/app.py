@@ -15,10 +15,10 @@ from shared.config import Settings
 from shared.errors import Unavailable
 from shared.later import Later
 from shared.service import create_service, run
-from shared.web import connections, ride, server
+from shared.web import connections, ride, running
 from shared.web.models import Body, Headers, Query
 
-server.STOP_S = float(os.environ.get("SCRATCH_STOP_S", server.STOP_S))
+running.STOP_S = float(os.environ.get("SCRATCH_STOP_S", running.STOP_S))
 ride.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", ride.REQUEST_S))
 connections.STALL_S = float(os.environ.get("SCRATCH_STALL_S", connections.STALL_S))
 service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
