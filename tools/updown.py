@@ -16,6 +16,7 @@ from tools.pm2 import App, Running
 from tools.steps import ROOT, Failed, say
 
 READY_WITHIN_S = 60.0
+SETTLE_S = 8.0  # a health document is asked anew every few seconds
 LOOK_EVERY_S = 0.2
 DELETE_TRIES = 5
 FALLEN = {"errored", "stopped", "waiting restart"}  # PM2's words
@@ -29,11 +30,20 @@ def up() -> int:
     with only_one(ROOT / "var" / "up.lock"):
         apps = pm2.wanted_apps()
         _start_missing(apps)
+    seconds = time.monotonic() - begun
+    _settle(apps)
     show(apps, {app.name: "ready" for app in apps})
-    say(f"Ready after {time.monotonic() - begun:.1f} s.")
+    say(f"Ready after {seconds:.1f} s.")
     streaming = next((app for app in apps if app.name.startswith("websocket-streaming")), apps[0])
     say(f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
     return 0
+
+
+def _settle(apps: Sequence[App]) -> None:
+    """Give services that are ready a moment to find each other: what is said then is no trouble of the start alone."""
+    end = time.monotonic() + SETTLE_S
+    while time.monotonic() < end and any(_troubles(ask(f"{app.url}/health")) for app in apps):
+        time.sleep(0.3)
 
 
 def _start_missing(apps: Sequence[App]) -> None:

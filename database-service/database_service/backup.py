@@ -152,6 +152,8 @@ def main() -> None:
         else:
             default = settings.VAR_DIR / "backups" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.sqlite3"
             target: Path = given.file or default
+            if given.file and not target.parent.is_dir():
+                sys.exit(f"There is no folder {target.parent}; nothing was written.")
             target.parent.mkdir(parents=True, exist_ok=True)
             print(f"{target}: {_shown(backup(settings.sqlite_path, target))}; checked")
     except BackupError as error:

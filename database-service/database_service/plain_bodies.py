@@ -18,6 +18,8 @@ from shared.clock import parse_time
 MOST_BYTES = 16_384
 MOST_BRACKETS = 20
 NULL = Raw(b"null")
+# ValueError: no UTF-8, no time, odd; RecursionError: some 1,000 levels deep.
+NOT_PLAIN = (msgspec.MsgspecError, ValueError, RecursionError)
 
 Price = Annotated[float, Meta(gt=0)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -56,7 +58,7 @@ def plain_signal(data: bytes) -> PlainSignal | None:
     """The body's signal, symbol in upper case; None where only the model can tell."""
     try:
         return None if b"\\u0000" in data else _normal(_one(data))
-    except (msgspec.MsgspecError, ValueError):  # ValueError: no UTF-8, no time, odd
+    except NOT_PLAIN:
         return None
 
 
@@ -65,7 +67,7 @@ def plain_signals(data: bytes, in_lines: bool) -> list[PlainSignal] | None:
     decode = _lines if in_lines else _many
     try:
         return None if b"\\u0000" in data else [_normal(row) for row in decode(data)]
-    except (msgspec.MsgspecError, ValueError):
+    except NOT_PLAIN:
         return None
 
 

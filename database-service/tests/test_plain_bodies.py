@@ -86,6 +86,15 @@ def test_what_is_no_object_is_left(data: bytes) -> None:
     assert plain_signal(data) is None
 
 
+@pytest.mark.parametrize("depth", [50, 500, 990, 5_000, 100_000])
+def test_whatever_is_nested_too_deep_is_left_to_the_model_which_refuses_it(depth: int) -> None:
+    data = f'{{{BASE},"metadata":{{"a":{"[" * depth}{"]" * depth}}}}}'.encode()
+    assert plain_signal(data) is None
+    assert by_model(data) is None
+    assert plain_signals(b"[" + data + b"]", False) is None
+    assert plain_signals(data + b"\n" + data, True) is None
+
+
 def test_rows_are_taken_together_or_left_together() -> None:
     row = f"{{{BASE}}}"
     assert [s.symbol for s in plain_signals(f"[{row},{row}]".encode(), False) or ()] == ["BTC", "BTC"]

@@ -29,8 +29,9 @@ def error_answer(error: FleetError) -> Response:
 
 
 def retry_after(error: FleetError) -> dict[str, str]:
-    """The header Retry-After, where a retry can help."""
-    return {} if error.retry_after_s is None else {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    """The header Retry-After, where a retry can help: always with 503, in a second if nobody knows better."""
+    seconds = 1.0 if error.retry_after_s is None and error.status == 503 else error.retry_after_s
+    return {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def refuse(error: FleetError, start_response: Callable[..., Any], more: Mapping[str, str] | None = None) -> list[bytes]:
