@@ -14,7 +14,7 @@ from shared.errors import Detail, FleetError, InvalidInput, Unavailable
 
 MAX_ROWS = 10_000
 ROUTE = "/signals/batch"  # of a batch's key
-MAX_WAITING = 4  # batches at a time, the one that is written included: each may be 10 MB, decoded
+MAX_WAITING_ROWS = 4 * MAX_ROWS  # of all batches, the one that is written included: four may be 10 MB each, decoded
 RETRY_S = 2.0  # for the others; a batch takes up to a second
 MAX_DETAILS = 20  # wrong fields named in the error of a whole batch; the results name them all
 
@@ -23,19 +23,23 @@ class Turns:
     """Batches take turns, so that between two of them those who save single rows get theirs; few may wait."""
 
     def __init__(self) -> None:
-        self._room = threading.Semaphore(MAX_WAITING)
-        self._turn = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._rows = 0
 
     @contextmanager
-    def take(self) -> Iterator[None]:
-        """Around a batch, from when it is decoded until it is written. Raises Unavailable: too many wait already."""
-        if not self._room.acquire(blocking=False):
-            raise Unavailable(f"{MAX_WAITING} batches are being stored; nothing of this one was", retry_after_s=RETRY_S)
+    def take(self, rows: int) -> Iterator[None]:
+        """Around a batch, from its decoding until it is written. Raises Unavailable: too many rows wait already."""
+        with self._lock:
+            if self._rows + rows > MAX_WAITING_ROWS:
+                reason = f"{self._rows:,} rows of other batches are being stored; nothing of this one was"
+                raise Unavailable(reason, retry_after_s=RETRY_S)
+            self._rows += rows
         try:
             with self._turn:
                 yield
         finally:
-            self._room.release()
+            with self._lock:
+                self._rows -= rows
 
 
 class BatchRefused(InvalidInput):

@@ -47,7 +47,7 @@ def _add_batch(service: Service, settings: DatabaseSettings, desk: Desk) -> None
         body: Rows[bodies.SaveBody], query: bodies.BatchQuery, headers: bodies.KeyHeader
     ) -> Response:
         try:
-            with turns.take():
+            with turns.take(len(body.values)):
                 rows = _batch(service, body, query.atomic, headers.key)
                 answer: str = desk.write(desk.store.append_batch, rows, service.clock.now())
         except BatchRefused as refused:

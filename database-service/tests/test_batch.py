@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from database_service.batches import MAX_DETAILS, MAX_ROWS, MAX_WAITING, Turns
+from database_service import batches
+from database_service.batches import MAX_DETAILS, MAX_ROWS, Turns
 from database_service.config import DatabaseSettings
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
@@ -137,22 +138,29 @@ def test_without_a_database_a_batch_says_that_it_is_not_durable(memory_client: C
     assert memory_client.ids() == ["a"]
 
 
-def test_a_few_batches_wait_and_the_others_are_told_to_come_back(client: Client, embedded: DatabaseSettings) -> None:
+WAITING = 4
+
+
+def test_a_few_batches_wait_and_the_others_are_told_to_come_back(
+    client: Client, embedded: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MAX_WAITING_ROWS", WAITING)  # each has one row here
+
     def send(number: int) -> Any:
         return client.send("POST", PATH, [row(signal_id=f"b{number}")])
 
     with closing(sqlite3.connect(embedded.sqlite_path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")  # the first batch waits for it, the others for the first
-        with ThreadPoolExecutor(2 * MAX_WAITING) as pool:
-            sent = [pool.submit(send, number) for number in range(2 * MAX_WAITING)]
-            wait_until(lambda: sum(one.done() for one in sent) == MAX_WAITING, 2, what="the others are answered")
+        with ThreadPoolExecutor(2 * WAITING) as pool:
+            sent = [pool.submit(send, number) for number in range(2 * WAITING)]
+            wait_until(lambda: sum(one.done() for one in sent) == WAITING, 2, what="the others are answered")
             other.execute("ROLLBACK")
             answers = [one.result() for one in sent]
     refused = [answer for answer in answers if answer.status_code == 503]
-    assert len(refused) == MAX_WAITING
+    assert len(refused) == WAITING
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
-    assert sorted(answer.status_code for answer in answers)[:MAX_WAITING] == [200] * MAX_WAITING
-    assert len(client.ids()) == MAX_WAITING
+    assert sorted(answer.status_code for answer in answers)[:WAITING] == [200] * WAITING
+    assert len(client.ids()) == WAITING
     assert counts(client.post(PATH, [row(signal_id="later")])) == (1, 0, 0)
 
 
@@ -160,10 +168,10 @@ def test_batches_take_turns() -> None:
     turns, inside = Turns(), threading.Event()
 
     def take() -> None:
-        with turns.take():
+        with turns.take(1):
             inside.set()
 
-    with turns.take():
+    with turns.take(1):
         second = threading.Thread(target=take)
         second.start()
         assert not inside.wait(0.05)

@@ -75,7 +75,7 @@ def test_a_database_that_goes_away_takes_no_secret_with_it(start: Start, private
 
         wait_until(away, 20, what="health says that the database is away")
         trade = {"strategy": "s", "pnl": 1.0}
-        for path, body, status in (("/signals/save", saved, 200), ("/performance/track", trade, 503)):
+        for path, body, status in (("/signals/save", saved, 200), ("/performance/track", trade, 200)):
             answer = urllib3.request("POST", service.base_url + path, json=body, timeout=20, retries=False)
             assert answer.status == status
             assert_no_secret([f"{dict(answer.headers)} {answer.data.decode()}"])
