@@ -10,7 +10,7 @@ from typing import Any
 
 from database_service.cursors import EPOCH, MICROSECOND
 from database_service.signals import FEWER, MAX_PORTION, Cursor, Portion, SignalFilter
-from database_service.stores.connections import Connections, TooLong
+from shared.sql.connections import Connections, TooLong
 
 CONDITIONS = {
     "symbol": "symbol = {0}",
