@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+Need = Literal["open", "read", "write", "admin"]
 REF = "#/components/schemas/{model}"
 PATH_PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 
@@ -21,7 +22,8 @@ class RouteSpec:
     (`shared.web.lane`); its function must need no Flask and return a dict, or `Later` one. `quick` decodes a body
     faster than its model does, to an object with the same attributes, or says None where only the model can tell;
     `quick_rows` does so for a whole body of rows (`shared.web.rows`). A `quiet` call is asked for every second by a
-    page or a machine: its successes leave no log line.
+    page or a machine: its successes leave no log line. `needs` says what whoever comes through the gateway must be
+    allowed to do; unsaid, GET reads and everything else writes.
     """
 
     method: str
@@ -38,6 +40,7 @@ class RouteSpec:
     max_rows: int | None = None
     hot: bool = False
     quiet: bool = False
+    needs: Need | None = None
     content_type: str = "application/json"
     other_types: tuple[str, ...] = ()
     errors: tuple[int, ...] = field(default=())
@@ -114,6 +117,7 @@ def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, An
             **{str(status): _error(by_model) for status in _statuses(route)},
         },
     }
+    operation["x-needs"] = route.needs or ("read" if route.method == "GET" else "write")
     if route.limit is not None:
         operation["x-limit-per-minute"] = route.limit
     if route.body:

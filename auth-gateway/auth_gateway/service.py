@@ -1,0 +1,79 @@
+"""Puts auth-gateway together: where accounts lie, who checks passwords, what health and counters say."""
+
+from datetime import timedelta
+
+from auth_gateway.attempts import Attempts
+from auth_gateway.denylist import Denylist
+from auth_gateway.hashing.argon2_hasher import Argon2Hasher
+from auth_gateway.hashing.common import is_common
+from auth_gateway.identity import Doorkeeper
+from auth_gateway.keyring import Keyring
+from auth_gateway.login import Login, PasswordRules
+from auth_gateway.migrate import migrate_apart
+from auth_gateway.routes import add_routes
+from auth_gateway.settings import AuthSettings
+from auth_gateway.stores.accounts import SqlAccounts
+from auth_gateway.stores.api_keys import SqlApiKeys
+from auth_gateway.stores.audit_log import SqlAuditLog
+from auth_gateway.stores.database import Database
+from auth_gateway.stores.sessions import SqlSessions
+from auth_gateway.stores.shared_denials import RedisDenials
+from auth_gateway.tokens import AccessTokens
+from shared.clock import Clock
+from shared.fleet import read_fleet
+from shared.offload import Offload
+from shared.redis_cache import RedisCache
+from shared.service import Service, create_service
+from shared.sql.keeper import Keeper
+from shared.sql.leash import Leash
+
+NAME = "auth-gateway"
+THREADS = 4  # native threads for the database
+
+
+def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> Service:
+    """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
+    settings = settings or AuthSettings.read()
+    service = create_service(NAME, settings, import_name="auth_gateway", clock=clock)
+    now, monotonic = service.clock.now, service.clock.monotonic
+    leash = Leash(monotonic)
+    database = Database.open(settings.database_url, settings.sqlite_path, service.clock, leash)
+    offload, hasher, cache = Offload(THREADS), Argon2Hasher(), RedisCache.from_settings(settings)
+    accounts, sessions = SqlAccounts(database.connections), SqlSessions(database.connections)
+    keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
+    tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
+    denylist = Denylist(
+        settings.ACCESS_TOKEN_S, RedisDenials(cache), lambda sid: bool(offload.call(sessions.has_ended, sid)), monotonic
+    )
+    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, offload.call, now, monotonic)
+    rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
+    login = Login(
+        accounts, sessions, log, hasher, tokens, denylist, Attempts(cache), rules, offload.call, now,
+        timedelta(days=settings.SESSION_DAYS),
+    )  # fmt: skip
+    names = [member.name for member in read_fleet().services]
+    keyring = Keyring(keys, log, doorkeeper, names, offload.call, now)
+    add_routes(service, settings, login, keyring, doorkeeper)
+    _live(service, settings, database, offload, hasher, leash, cache)
+    return service
+
+
+def _live(
+    service: Service, settings: AuthSettings, database: Database, offload: Offload, hasher: Argon2Hasher,
+    leash: Leash, cache: RedisCache,
+) -> None:  # fmt: skip
+    """What starts and stops with the service, and what its health says."""
+    keeper = Keeper(database, lambda: migrate_apart(settings.store_url), offload.call, service.logger)
+
+    def state() -> dict[str, str]:
+        offload.call(database.probe)
+        return {"status": "healthy", "detail": "PostgreSQL" if settings.database_url else "SQLite"}
+
+    service.health.add_dependency("cache", cache.status)
+    service.health.add_dependency("database", state, timeout_s=2.0)
+    if settings.database_url:
+        service.on_start(leash.start)
+        service.on_stop(leash.stop)
+    service.on_start(keeper.start)
+    for close in (cache.close, database.close, offload.close, hasher.close, keeper.stop):
+        service.on_stop(close)
