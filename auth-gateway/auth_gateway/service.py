@@ -1,15 +1,21 @@
 """Puts auth-gateway together: where accounts lie, who checks passwords, what health and counters say."""
 
+import functools
 from datetime import timedelta
 
 from auth_gateway.attempts import Attempts
 from auth_gateway.denylist import Denylist
+from auth_gateway.descriptions import Descriptions
+from auth_gateway.forwarding.forwarder import Forwarder
+from auth_gateway.forwarding.tunnel import tunnel
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.hashing.common import is_common
-from auth_gateway.identity import Doorkeeper
+from auth_gateway.identity import Doorkeeper, Identity
 from auth_gateway.keyring import Keyring
 from auth_gateway.login import Login, PasswordRules
 from auth_gateway.migrate import migrate_apart
+from auth_gateway.passage import Passage
+from auth_gateway.proxy_routes import Door, add_proxy_routes
 from auth_gateway.routes import add_routes
 from auth_gateway.settings import AuthSettings
 from auth_gateway.stores.accounts import SqlAccounts
@@ -26,6 +32,7 @@ from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
 from shared.sql.keeper import Keeper
 from shared.sql.leash import Leash
+from shared.voucher import Voucher, make_voucher
 
 NAME = "auth-gateway"
 THREADS = 4  # native threads for the database
@@ -54,8 +61,26 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     names = [member.name for member in read_fleet().services]
     keyring = Keyring(keys, log, doorkeeper, names, offload.call, now)
     add_routes(service, settings, login, keyring, doorkeeper)
+    add_proxy_routes(service, _door(service, settings, doorkeeper))
     _live(service, settings, database, offload, hasher, leash, cache)
     return service
+
+
+def _door(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper) -> Door:
+    """The way to the other services of the fleet."""
+    urls = settings.service_urls
+    forwarder = Forwarder(urls, service.clock.monotonic)
+    service.on_stop(forwarder.close)
+    secret = functools.cache(settings.fleet_secret)
+
+    def vouch(name: str, who: Identity | None, address: str) -> str:
+        voucher = Voucher(address, who.account_id, who.role) if who else Voucher(address)
+        return make_voucher(secret(), name, voucher, service.clock.now().timestamp())
+
+    check = service.limiter.check if settings.RATE_LIMIT_ENABLED else None
+    descriptions = Descriptions(forwarder.send, urls, service.clock.monotonic)
+    passage = Passage(doorkeeper, descriptions.needs, check, settings.RATE_LIMIT_API_IP, settings.AUTH_REQUIRED)
+    return Door(urls, passage, vouch, forwarder.send, tunnel)
 
 
 def _live(

@@ -1,14 +1,13 @@
 """The settings that only auth-gateway has."""
 
-import os
-import secrets
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
-from auth_gateway.tokens import MIN_SECRET_BYTES
-from shared.config import Settings
+from shared.config import LongSecret, Settings
+from shared.kept_secret import kept_secret
+from shared.service_urls import ServiceUrls, service_urls
 from shared.sql.postgres import postgres_url
 from shared.sql.sqlite import sqlite_url
 
@@ -19,16 +18,20 @@ class AuthSettings(Settings):
     SERVICE: ClassVar[str | None] = "auth-gateway"
 
     AUTH_SQLITE_PATH: Path | None = Field(None, description="the embedded database's file; unset: VAR_DIR/auth.sqlite3")
-    AUTH_SECRET: SecretStr | None = Field(
+    AUTH_SECRET: LongSecret = Field(
         None, description="signs access tokens, 32 bytes and more; unset: made once and kept in VAR_DIR/auth-secret"
     )
-    AUTH_SECRET_OLD: SecretStr | None = Field(
+    AUTH_SECRET_OLD: LongSecret = Field(
         None, description="the one before: its tokens are taken until they end (exchange of the secret)"
     )
     ACCESS_TOKEN_S: int = Field(900, ge=30, le=86_400, description="how long an access token is in force")
     SESSION_DAYS: int = Field(30, ge=1, le=365, description="how long a login can be refreshed")
     PASSWORD_MIN_LENGTH: int = Field(8, ge=8, le=64, description="characters of a password; NIST: 15 where it is alone")
     REGISTRATION_OPEN: bool = Field(True, description="false: only `python -m auth_gateway.admin` makes accounts")
+    SERVICE_URLS: ServiceUrls = Field(
+        "", description="where services listen, name=url by comma; unset: 127.0.0.1 and the ports of fleet.json"
+    )
+    RATE_LIMIT_API_IP: int = Field(1200, ge=1, description="calls below /api a minute from one address")
     RATE_LIMIT_AUTH_REGISTER: int = Field(10, ge=1, description="POST /auth/register, calls a minute")
     RATE_LIMIT_AUTH_LOGIN: int = Field(30, ge=1, description="POST /auth/login, calls a minute from one address")
     RATE_LIMIT_AUTH_LOGIN_NAME: int = Field(
@@ -36,13 +39,6 @@ class AuthSettings(Settings):
     )
     RATE_LIMIT_AUTH_REFRESH: int = Field(60, ge=1, description="POST /auth/refresh, calls a minute")
     RATE_LIMIT_AUTH_KEYS: int = Field(60, ge=1, description="/auth/keys and the password, calls a minute")
-
-    @field_validator("AUTH_SECRET", "AUTH_SECRET_OLD")
-    @classmethod
-    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex 32` makes one")
-        return value
 
     @field_validator("DATABASE_URL")
     @classmethod
@@ -64,26 +60,14 @@ class AuthSettings(Settings):
         """Where everything is stored: PostgreSQL if one is configured, else the embedded file."""
         return self.database_url or sqlite_url(self.sqlite_path)
 
+    @property
+    def service_urls(self) -> dict[str, str]:
+        """Name → base URL of every other service of the fleet."""
+        return service_urls(self.SERVICE or "", self.SERVICE_URLS, self.SIMULATOR_URL)
+
     def signing_keys(self) -> list[bytes]:
         """The key that signs, then the one before. Without AUTH_SECRET it is made once. Raises OSError."""
         old = [self.AUTH_SECRET_OLD.get_secret_value().encode()] if self.AUTH_SECRET_OLD else []
         if self.AUTH_SECRET is not None:
             return [self.AUTH_SECRET.get_secret_value().encode(), *old]
-        return [_kept_secret(self.VAR_DIR.absolute() / "auth-secret"), *old]
-
-
-def _kept_secret(path: Path) -> bytes:
-    """What the file holds; made, readable by its owner alone, if there is none. Whole or not there at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f"{path.name}.{os.getpid()}")
-    if not path.exists():
-        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-        try:
-            os.link(made, path)  # fails where another process was faster: then its secret counts
-        except FileExistsError:
-            pass
-        finally:
-            made.unlink()
-    return path.read_text("ascii").strip().encode()
+        return [kept_secret(self.VAR_DIR.absolute() / "auth-secret"), *old]
