@@ -23,7 +23,8 @@ class RouteSpec:
     faster than its model does, to an object with the same attributes, or says None where only the model can tell;
     `quick_rows` does so for a whole body of rows (`shared.web.rows`). A `quiet` call is asked for every second by a
     page or a machine: its successes leave no log line. `needs` says what whoever comes through the gateway must be
-    allowed to do; unsaid, GET reads and everything else writes.
+    allowed to do; unsaid, GET reads and everything else writes. `guard` gets the headers before the body is looked at;
+    what it returns is the handler's `who`.
     """
 
     method: str
@@ -41,6 +42,7 @@ class RouteSpec:
     hot: bool = False
     quiet: bool = False
     needs: Need | None = None
+    guard: Callable[[Any], Any] | None = None
     content_type: str = "application/json"
     other_types: tuple[str, ...] = ()
     errors: tuple[int, ...] = field(default=())
@@ -87,7 +89,7 @@ def build_document(title: str, version: str, port: int, routes: Sequence[RouteSp
             "version": version,
             "description": "Educational, on paper only: no call here places a real order.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "./"}],  # beside this document, wherever a gateway puts that
         "paths": paths,
         "components": {"schemas": schemas},
         "x-port": port,

@@ -89,10 +89,12 @@ class Service:
         def answer(**arguments: Any) -> Response:
             if spec.limit is not None:
                 self.check_limit(spec, request.environ, g.setdefault("limit_headers", {}))
-            if spec.query:
-                arguments["query"] = read_query(request, spec.query)
             if spec.headers:
                 arguments["headers"] = read_headers(request, spec.headers)
+            if spec.guard:
+                arguments["who"] = spec.guard(arguments.pop("headers"))
+            if spec.query:
+                arguments["query"] = read_query(request, spec.query)
             if spec.body and spec.max_rows is not None:
                 arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows, spec.quick_rows)
             elif spec.body:

@@ -116,8 +116,8 @@ class DataAnswer(Answer):
     data: dict[str, Any]
 
 
-class KeysAnswer(Answer):
-    """A list of keys."""
+class ListAnswer(Answer):
+    """An answer with a list."""
 
     success: bool
     data: list[dict[str, Any]]

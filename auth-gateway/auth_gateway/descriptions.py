@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from auth_gateway.headers import Pairs
 from auth_gateway.needs import Needs
 from shared.errors import FleetError
 
@@ -27,14 +26,14 @@ class Answered(Protocol):
         ...
 
 
-Send = Callable[[str, str, str, Pairs, bytes], Answered]
+Ask = Callable[[str, str], Answered]  # (service, target); raises FleetError
 
 
 class Descriptions:
     """One document a service; of one that can't be asked, the last that it gave."""
 
-    def __init__(self, send: Send, services: Iterable[str], monotonic: Callable[[], float]):
-        self._send, self._monotonic = send, monotonic
+    def __init__(self, ask: Ask, services: Iterable[str], monotonic: Callable[[], float]):
+        self._ask_for, self._monotonic = ask, monotonic
         self._documents: dict[str, dict[str, Any]] = {}
         self._needs = {name: Needs() for name in services}
         self._until = dict.fromkeys(self._needs, float("-inf"))
@@ -57,7 +56,7 @@ class Descriptions:
 
     def _ask(self, service: str) -> dict[str, Any] | None:
         try:
-            answer = self._send(service, "GET", "/openapi.json", [], b"")
+            answer = self._ask_for(service, "/openapi.json")
             body = b""
             for chunk in answer.body:
                 body += chunk

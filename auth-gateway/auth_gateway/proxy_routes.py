@@ -42,7 +42,7 @@ class Answered(Protocol):
         ...
 
 
-Send = Callable[[str, str, str, Pairs, bytes], Answered]
+Send = Callable[..., Answered]  # (service, method, target, headers, body[, within_s])
 Connect = Callable[[str, str, Pairs, socket.socket], None]  # (URL, target, headers, client)
 Vouch = Callable[[str, "Identity | None", str], str]  # (service, who, address) -> the header's value
 
@@ -104,5 +104,6 @@ def target(path: str, query: str) -> str:
 def add_proxy_routes(service: Service, door: Door) -> None:
     """Register the way to every service."""
 
+    service.app.add_url_rule("/api/<name>/", "api", door.forward, methods=METHODS, defaults={"rest": ""})
     service.app.add_url_rule("/api/<name>/<path:rest>", "api", door.forward, methods=METHODS)
     service.tunnel("/api/", door.tunnel)

@@ -1,5 +1,6 @@
 """The calls below /auth: JSON to values and back; no rule and no SQL lives here."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -18,14 +19,17 @@ from shared.errors import Forbidden
 from shared.rate_limiter import client_address
 from shared.service import Service
 
+Guard = Callable[[Credentials], Identity]
+
 
 def add_routes(
     service: Service, settings: AuthSettings, login: Login, keyring: Keyring, doorkeeper: Doorkeeper
 ) -> None:
     """Register every call."""
+    known = {"headers": Credentials, "guard": guard_of(doorkeeper), "errors": (401, 409)}
     _add_login(service, settings, login)
-    _add_session(service, settings, login, doorkeeper)
-    _add_keys(service, settings, keyring, doorkeeper)
+    _add_session(service, settings, login, known)
+    _add_keys(service, settings, keyring, known)
 
 
 def address() -> str:
@@ -33,9 +37,9 @@ def address() -> str:
     return client_address(request.environ)
 
 
-def caller(doorkeeper: Doorkeeper, headers: Credentials) -> Identity:
-    """Who calls. Raises Unauthorized."""
-    return doorkeeper.identify(headers.authorization, headers.api_key)
+def guard_of(doorkeeper: Doorkeeper) -> Guard:
+    """Finds out who calls, before anything else is looked at; raises Unauthorized."""
+    return lambda headers: doorkeeper.identify(headers.authorization, headers.api_key)
 
 
 def _add_login(service: Service, settings: AuthSettings, login: Login) -> None:
@@ -71,63 +75,63 @@ def _add_login(service: Service, settings: AuthSettings, login: Login) -> None:
         return {"data": shown_tokens(login.refresh(body.refresh_token, address()))}
 
 
-def _add_session(service: Service, settings: AuthSettings, login: Login, doorkeeper: Doorkeeper) -> None:
+def _add_session(service: Service, settings: AuthSettings, login: Login, known: dict[str, Any]) -> None:
     @service.route(
-        "POST", "/auth/logout", headers=Credentials, errors=(401,), summary="End this session and its tokens",
+        "POST", "/auth/logout", **known, summary="End this session and its tokens",
         needs="read",
     )  # fmt: skip
-    def logout(headers: Credentials) -> dict[str, Any]:
-        login.logout(caller(doorkeeper, headers), address())
+    def logout(who: Identity) -> dict[str, Any]:
+        login.logout(who, address())
         return {"message": "Logged out"}
 
     @service.route(
-        "GET", "/auth/validate", headers=Credentials, answer=bodies.DataAnswer, errors=(401,), quiet=True,
+        "GET", "/auth/validate", **known, answer=bodies.DataAnswer, quiet=True,
         summary="Who a token or key stands for, and what it may do",
     )  # fmt: skip
-    def validate(headers: Credentials) -> dict[str, Any]:
-        return {"data": shown_identity(caller(doorkeeper, headers))}
+    def validate(who: Identity) -> dict[str, Any]:
+        return {"data": shown_identity(who)}
 
     @service.route(
-        "POST", "/auth/password", limit=settings.RATE_LIMIT_AUTH_KEYS, body=bodies.PasswordBody, headers=Credentials,
-        errors=(401,), needs="read", summary="Change your password; every session ends",
+        "POST", "/auth/password", limit=settings.RATE_LIMIT_AUTH_KEYS, body=bodies.PasswordBody, **known,
+        needs="read", summary="Change your password; every session ends",
     )  # fmt: skip
-    def password(body: bodies.PasswordBody, headers: Credentials) -> dict[str, Any]:
-        login.change_password(caller(doorkeeper, headers), body.old_password, body.new_password, address())
+    def password(body: bodies.PasswordBody, who: Identity) -> dict[str, Any]:
+        login.change_password(who, body.old_password, body.new_password, address())
         return {"message": "Password changed; log in again"}
 
 
-def _add_keys(service: Service, settings: AuthSettings, keyring: Keyring, doorkeeper: Doorkeeper) -> None:
-    limit, errors = settings.RATE_LIMIT_AUTH_KEYS, (401, 409)
+def _add_keys(service: Service, settings: AuthSettings, keyring: Keyring, known: dict[str, Any]) -> None:
+    limit = settings.RATE_LIMIT_AUTH_KEYS
 
     @service.route(
-        "POST", "/auth/keys", limit=limit, body=bodies.KeyBody, headers=Credentials, answer=bodies.DataAnswer,
-        errors=errors, needs="read", summary="Make an API key; its secret is shown this once",
+        "POST", "/auth/keys", limit=limit, body=bodies.KeyBody, **known, answer=bodies.DataAnswer, needs="read",
+        summary="Make an API key; its secret is shown this once",
     )  # fmt: skip
-    def make(body: bodies.KeyBody, headers: Credentials) -> dict[str, Any]:
+    def make(body: bodies.KeyBody, who: Identity) -> dict[str, Any]:
         asked = NewKey(body.name, tuple(body.scopes), tuple(body.symbols), body.per_minute, body.expires_at)
-        key, secret = keyring.make(caller(doorkeeper, headers), asked, address())
+        key, secret = keyring.make(who, asked, address())
         return {"data": {**shown_key(key), "key": secret}}
 
     @service.route(
-        "GET", "/auth/keys", limit=limit, headers=Credentials, answer=bodies.KeysAnswer, errors=(401,),
+        "GET", "/auth/keys", limit=limit, **known, answer=bodies.ListAnswer,
         summary="Your API keys, without their secrets",
     )  # fmt: skip
-    def listed(headers: Credentials) -> dict[str, Any]:
-        return {"data": [shown_key(key) for key in keyring.listed(caller(doorkeeper, headers))]}
+    def listed(who: Identity) -> dict[str, Any]:
+        return {"data": [shown_key(key) for key in keyring.listed(who)]}
 
     @service.route(
-        "DELETE", "/auth/keys/<key_id>", limit=limit, headers=Credentials, answer=bodies.DataAnswer, errors=(401,),
+        "DELETE", "/auth/keys/<key_id>", limit=limit, **known, answer=bodies.DataAnswer,
         needs="read", summary="Revoke a key",
     )  # fmt: skip
-    def revoke(key_id: str, headers: Credentials) -> dict[str, Any]:
-        return {"data": shown_key(keyring.revoke(caller(doorkeeper, headers), key_id, address()))}
+    def revoke(key_id: str, who: Identity) -> dict[str, Any]:
+        return {"data": shown_key(keyring.revoke(who, key_id, address()))}
 
     @service.route(
-        "POST", "/auth/keys/<key_id>/rotate", limit=limit, headers=Credentials, answer=bodies.DataAnswer,
-        errors=(401,), needs="read", summary="Exchange a key's secret",
+        "POST", "/auth/keys/<key_id>/rotate", limit=limit, **known, answer=bodies.DataAnswer,
+        needs="read", summary="Exchange a key's secret",
     )  # fmt: skip
-    def rotate(key_id: str, headers: Credentials) -> dict[str, Any]:
-        key, secret = keyring.rotate(caller(doorkeeper, headers), key_id, address())
+    def rotate(key_id: str, who: Identity) -> dict[str, Any]:
+        key, secret = keyring.rotate(who, key_id, address())
         return {"data": {**shown_key(key), "key": secret}}
 
 

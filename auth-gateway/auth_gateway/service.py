@@ -4,9 +4,10 @@ import functools
 from datetime import timedelta
 
 from auth_gateway.attempts import Attempts
+from auth_gateway.audit_routes import add_audit_routes
 from auth_gateway.denylist import Denylist
 from auth_gateway.descriptions import Descriptions
-from auth_gateway.forwarding.forwarder import Forwarder
+from auth_gateway.forwarding.forwarder import Answer, Forwarder
 from auth_gateway.forwarding.tunnel import tunnel
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.hashing.common import is_common
@@ -14,6 +15,7 @@ from auth_gateway.identity import Doorkeeper, Identity
 from auth_gateway.keyring import Keyring
 from auth_gateway.login import Login, PasswordRules
 from auth_gateway.migrate import migrate_apart
+from auth_gateway.overview_routes import add_overview_routes
 from auth_gateway.passage import Passage
 from auth_gateway.proxy_routes import Door, add_proxy_routes
 from auth_gateway.routes import add_routes
@@ -32,9 +34,11 @@ from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
 from shared.sql.keeper import Keeper
 from shared.sql.leash import Leash
-from shared.voucher import Voucher, make_voucher
+from shared.voucher import HEADER, Voucher, make_voucher
 
 NAME = "auth-gateway"
+ASK_S = 3.0
+OURSELVES = "127.0.0.1"
 THREADS = 4  # native threads for the database
 
 
@@ -42,6 +46,7 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
     settings = settings or AuthSettings.read()
     service = create_service(NAME, settings, import_name="auth_gateway", clock=clock)
+    service.unvouched.append("/")  # it judges every call itself
     now, monotonic = service.clock.now, service.clock.monotonic
     leash = Leash(monotonic)
     database = Database.open(settings.database_url, settings.sqlite_path, service.clock, leash)
@@ -61,13 +66,14 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     names = [member.name for member in read_fleet().services]
     keyring = Keyring(keys, log, doorkeeper, names, offload.call, now)
     add_routes(service, settings, login, keyring, doorkeeper)
-    add_proxy_routes(service, _door(service, settings, doorkeeper))
+    add_audit_routes(service, doorkeeper, log, offload.call)
+    _add_fleet(service, settings, doorkeeper)
     _live(service, settings, database, offload, hasher, leash, cache)
     return service
 
 
-def _door(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper) -> Door:
-    """The way to the other services of the fleet."""
+def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper) -> None:
+    """The way to the other services, and what is said of all of them."""
     urls = settings.service_urls
     forwarder = Forwarder(urls, service.clock.monotonic)
     service.on_stop(forwarder.close)
@@ -77,10 +83,15 @@ def _door(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper) -> D
         voucher = Voucher(address, who.account_id, who.role) if who else Voucher(address)
         return make_voucher(secret(), name, voucher, service.clock.now().timestamp())
 
+    def ask(name: str, target: str) -> Answer:
+        """What the gateway itself wants to know of a service."""
+        return forwarder.send(name, "GET", target, [(HEADER, vouch(name, None, OURSELVES))], b"", ASK_S)
+
     check = service.limiter.check if settings.RATE_LIMIT_ENABLED else None
-    descriptions = Descriptions(forwarder.send, urls, service.clock.monotonic)
+    descriptions = Descriptions(ask, urls, service.clock.monotonic)
     passage = Passage(doorkeeper, descriptions.needs, check, settings.RATE_LIMIT_API_IP, settings.AUTH_REQUIRED)
-    return Door(urls, passage, vouch, forwarder.send, tunnel)
+    add_overview_routes(service, descriptions, list(urls), ask)
+    add_proxy_routes(service, Door(urls, passage, vouch, forwarder.send, tunnel))
 
 
 def _live(

@@ -77,15 +77,21 @@ def add_standard_routes(service: Hosted) -> None:
         routes = [*service.routes[standard:], *service.routes[:standard]]  # readers want the service's own calls first
         return build_document(health.name, health.version, health.port, routes)
 
-    @service.route("GET", "/docs", needs="open", summary="A page to read and try the calls", content_type="text/html")
-    def docs() -> Response:
-        return _asset("docs.html", "text/html")
-
-    @service.route("GET", "/docs/docs.js", needs="open", summary="The page's script", content_type="text/javascript")
-    def docs_script() -> Response:
-        return _asset("docs.js", "text/javascript")
-
+    page = service.route("GET", "/docs", needs="open", summary="A page to read and try them", content_type="text/html")
+    page(docs_page)
+    script = service.route("GET", "/docs/docs.js", needs="open", summary="Its script", content_type="text/javascript")
+    script(docs_script)
     standard = len(service.routes)
+
+
+def docs_page() -> Response:
+    """A page that shows the openapi.json beside it and tries its calls."""
+    return _asset("docs.html", "text/html")
+
+
+def docs_script() -> Response:
+    """That page's script."""
+    return _asset("docs.js", "text/javascript")
 
 
 def _asset(name: str, content_type: str) -> Response:

@@ -30,13 +30,13 @@ class VoucherGate:
         self._secret = functools.cache(settings.fleet_secret)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        header = environ.pop(KEY, None)
-        if header is not None:
-            voucher = read_voucher(self._secret(), self._name, header, self._clock.now().timestamp())
-            if voucher is None:
-                return refuse(Unauthorized("this voucher is not in force"), start_response)
+        header, is_open = environ.pop(KEY, None), self._is_open(environ.get("PATH_INFO", ""))
+        voucher = header and read_voucher(self._secret(), self._name, header, self._clock.now().timestamp())
+        if voucher:
             environ["REMOTE_ADDR"] = voucher.address
-        elif self._settings.AUTH_REQUIRED and not self._is_open(environ.get("PATH_INFO", "")):
+        elif header is not None and not is_open:
+            return refuse(Unauthorized("this voucher is not in force"), start_response)
+        elif self._settings.AUTH_REQUIRED and not is_open:
             text = "this service is behind auth-gateway: call it through there, with a login or an API key"
             return refuse(Unauthorized(text), start_response)
         return self._wsgi_app(environ, start_response)

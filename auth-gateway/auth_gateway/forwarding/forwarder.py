@@ -28,15 +28,16 @@ class Forwarder:
     """Connections to the services, by name."""
 
     def __init__(self, urls: Mapping[str, str], monotonic: Callable[[], float]):
-        timeout = urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S)
         self._pools = {
-            name: urllib3.connection_from_url(url, maxsize=MAX_KEPT, timeout=timeout, retries=False)
+            name: urllib3.connection_from_url(url, maxsize=MAX_KEPT, retries=False)
             for name, url in urls.items()
         }
         self.breakers = {name: Breaker(name, monotonic) for name in urls}
 
-    def send(self, service: str, method: str, target: str, headers: Pairs, body: bytes) -> Answer:
-        """Ask `target` (path and query) of a service. Raises Unavailable when it does not answer.
+    def send(
+        self, service: str, method: str, target: str, headers: Pairs, body: bytes, within_s: float = ANSWER_S
+    ) -> Answer:
+        """Ask `target` (path and query) of a service. Raises Unavailable when it does not answer `within_s`.
 
         A safe request whose kept connection broke is asked once more; any other is not, since it may have been done.
         """
@@ -44,7 +45,7 @@ class Forwarder:
         breaker.enter()
         for attempt in range(2 if method in SAFE else 1):
             try:
-                answer = self._attempt(service, method, target, headers, body)
+                answer = self._attempt(service, method, target, headers, body, within_s)
             except urllib3.exceptions.HTTPError as error:
                 broke = isinstance(error, urllib3.exceptions.ProtocolError)
                 if not (broke and method in SAFE and attempt == 0):
@@ -55,11 +56,15 @@ class Forwarder:
                 return answer
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _attempt(self, service: str, method: str, target: str, headers: Pairs, body: bytes) -> Answer:
+    def _attempt(
+        self, service: str, method: str, target: str, headers: Pairs, body: bytes, within_s: float
+    ) -> Answer:
+        timeout = urllib3.Timeout(connect=CONNECT_S, read=within_s)
         sent = urllib3.HTTPHeaderDict(headers)
         response = self._pools[service].urlopen(
-            method, target, body or None, sent, redirect=False, preload_content=False, decode_content=False
-        )
+            method, target, body or None, sent, redirect=False, preload_content=False, decode_content=False,
+            timeout=timeout,
+        )  # fmt: skip
         return Answer(response.status, to_client(response.headers.iteritems()), _stream(response))
 
     def close(self) -> None:
