@@ -57,9 +57,10 @@ class Ride:
 
     def next_bytes(self) -> bytes:
         """What begins the next request; empty where the connection ends. What is owed is sent before it returns."""
-        seen: bytes = b""
-        with contextlib.suppress(OSError, ValueError):
-            seen = self._received() if self._drained else self._handler.rfile.peek(1)
+        try:
+            seen: bytes = self._received() if self._drained else self._handler.rfile.peek(1)
+        except (OSError, ValueError):
+            seen = b""
         if self.owed:
             self._paid = Event()
             self._paid.wait()
@@ -68,19 +69,22 @@ class Ride:
     def _received(self) -> bytes:
         while True:
             self._hub.wait(self._readable)
-            with contextlib.suppress(BlockingIOError):  # woken for nothing
+            try:
                 received: bytes = self._sock._sock.recv(READ_BYTES)  # gevent's own would try before it waits
-                return received
+            except BlockingIOError:  # woken for nothing
+                continue
+            return received
 
     def body(self, hot: HotRequest, seen: bytes) -> bytes | None:
         """The request's body, maybe cut short; None where it took too long or the connection broke."""
         whole = hot.head_bytes + hot.body_bytes
-        if self._drained and len(seen) != whole:
+        if self._drained:
+            if len(seen) == whole:
+                return seen[hot.head_bytes :]
             self.left(seen)
         if len(seen) >= whole:
-            if not self._drained:
-                self._handler.rfile.read(whole)
-                self._drained = len(seen) == whole
+            self._handler.rfile.read(whole)
+            self._drained = len(seen) == whole
             return seen[hot.head_bytes : whole]
         try:
             with gevent.Timeout(REQUEST_S):

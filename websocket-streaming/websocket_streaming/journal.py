@@ -98,6 +98,10 @@ class Journal:
         """The document with the number of the topic's last update, the epoch and the venue."""
         return {**document, "venue": self.venue, "seq": self.seq(topic), "epoch": self.epoch}
 
+    def stamp(self, topic: Topic) -> tuple[str, int, str]:
+        """What `stamped` would add."""
+        return self.venue, self.seq(topic), self.epoch
+
     def is_heard(self, topic: Topic) -> bool:
         """Whether somebody listens, or may come back for what he missed. Else documents needn't be made."""
         line = self._lines.get(topic)
