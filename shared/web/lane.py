@@ -177,7 +177,7 @@ class Lane:
             outcome = error
         if isinstance(outcome, Later):
             request_id.reset(token)
-            outcome.then(lambda result: send(*self._finished_later(request, result, identity, extra, begun)))
+            self._finish_later(outcome, request, identity, extra, begun, send)
         else:
             head, payload = self._finished(request, outcome, identity, extra, begun)
             request_id.reset(token)
@@ -211,14 +211,18 @@ class Lane:
         self._recorder.request(spec.method, spec.path, request.path, status, time.perf_counter() - begun)
         return _head(status, identity, len(payload), extra), payload
 
-    def _finished_later(
-        self, request: HotRequest, outcome: Any, identity: str, extra: dict[str, str], begun: float
-    ) -> tuple[bytes, bytes]:
-        token = request_id.set(identity) if self._recorder.writes or isinstance(outcome, BaseException) else None
-        finished = self._finished(request, outcome, identity, extra, begun)
-        if token:
-            request_id.reset(token)
-        return finished
+    def _finish_later(
+        self, later: Later[Any], request: HotRequest, identity: str, extra: dict[str, str], begun: float, send: Send
+    ) -> None:
+        def finish(outcome: Any) -> None:
+            wants_id = self._recorder.writes or isinstance(outcome, BaseException)
+            token = request_id.set(identity) if wants_id else None
+            head, payload = self._finished(request, outcome, identity, extra, begun)
+            if token:
+                request_id.reset(token)
+            send(head, payload)
+
+        later.then(finish)
 
 
 def _hot_route(spec: RouteSpec, handler: Callable[..., Any]) -> HotRoute:

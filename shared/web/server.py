@@ -22,7 +22,7 @@ from shared.web.answers import retry_after
 from shared.web.connections import MAX_LINGERING, Connections, PatientSocket
 from shared.web.hosted import Hosted
 from shared.web.lane import HotRequest, Lane
-from shared.web.ride import Ride
+from shared.web.ride import Outgoing, Ride
 
 IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
 SWEEP_S = 1.0  # between two looks for those that wait longer
@@ -208,6 +208,7 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
         self.logger = service.logger
         self.lane = Lane(service) if service.settings.HOT_LANE and service.hot_routes else None
         self.connections = Connections(max_connections, service.logger)
+        self.outgoing = Outgoing()
         self.in_flight = 0
         self.draining = False
 

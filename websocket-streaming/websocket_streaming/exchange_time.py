@@ -42,7 +42,8 @@ class ExchangeTime:
         if self._anchor_ms is None:
             return None
         since_anchor_s = (self._clock.monotonic() if now is None else now) - self._anchored_at
-        return max(0.0, (self._anchor_ms - event_ms) / 1000 + since_anchor_s)
+        age_s = (self._anchor_ms - event_ms) / 1000 + since_anchor_s
+        return age_s if age_s > 0.0 else 0.0
 
     @property
     def now_ms(self) -> float:

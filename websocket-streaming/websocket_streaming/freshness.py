@@ -33,7 +33,9 @@ class Freshness:
         now = self._clock.monotonic()
         age_s = now - self._received_at
         if self.event_ms is not None:
-            age_s = max(age_s, self._exchange_time.age_s(self.event_ms, now) or 0.0)
+            event_age_s = self._exchange_time.age_s(self.event_ms, now)
+            if event_age_s is not None and event_age_s > age_s:
+                age_s = event_age_s
         if self.suspect:
             return age_s, True
         unconfirmed_s = age_s if self._verified_at is None else min(age_s, now - self._verified_at)
