@@ -102,6 +102,7 @@ def install_servers() -> None:
 def _servers() -> dict[str, bool]:
     postgres = shutil.which("postgres") or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     found = {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
+    found |= {name: shutil.which(name) is not None for name in ("prometheus", "prometheus-alertmanager")}
     if sys.platform != "linux":
         return found
     # 3 MB: shows what is synced to the disk, and when. 1 MB: lets the wall clock jump for one process.
