@@ -6,9 +6,9 @@ from typing import ClassVar
 from pydantic import Field, SecretStr, field_validator
 from sqlalchemy.exc import ArgumentError
 
-from database_service.stores.postgres import postgres_url
-from database_service.stores.sqlite import sqlite_url
 from shared.config import Settings
+from shared.sql.postgres import postgres_url
+from shared.sql.sqlite import sqlite_url
 
 
 class DatabaseSettings(Settings):

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from database_service.config import DatabaseSettings
 from database_service.migrate import migrate
-from database_service.stores.postgres import postgres_engine
 from database_service.stores.schema import metadata
-from database_service.stores.sqlite import sqlite_engine, sqlite_url
+from shared.sql.postgres import postgres_engine
+from shared.sql.sqlite import sqlite_engine, sqlite_url
 
 PORTION = 2_000
 LOCK_WAIT = "60s"

@@ -10,7 +10,6 @@ from database_service.calibration_routes import add_calibration_routes
 from database_service.config import DatabaseSettings
 from database_service.group_commit import GroupCommit
 from database_service.idempotency import Verdict
-from database_service.keeper import Keeper
 from database_service.migrate import migrate_apart
 from database_service.prices.market import MarketHistory, market_client
 from database_service.retention import Retention, rules
@@ -19,18 +18,19 @@ from database_service.storage import Store
 from database_service.stores.apart import Apart
 from database_service.stores.cache import CacheStore
 from database_service.stores.drain import Drain, Drainer
-from database_service.stores.leash import Leash
 from database_service.stores.memory import MemoryStore
 from database_service.stores.open import open_store
 from database_service.stores.spool import Spool
 from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import sqlite_url
 from shared.clock import Clock
 from shared.later import Later
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
+from shared.sql.keeper import Keeper
+from shared.sql.leash import Leash
+from shared.sql.sqlite import sqlite_url
 
 NAME = "database-service"
 READERS = 4  # native threads that read; SQLite and PostgreSQL let them work side by side

@@ -9,12 +9,12 @@ import socket
 import sys
 
 from database_service.stores import writer_wire as wire
-from database_service.stores.leash import Leash
 from database_service.stores.open import open_url
 from database_service.stores.sql import SqlStore
 from shared.clock import SystemClock
 from shared.errors import FleetError, Unavailable
 from shared.processes import die_with_parent
+from shared.sql.leash import Leash
 
 
 def serve(link: socket.socket) -> None:

@@ -18,15 +18,17 @@ from database_service.performance import ClosedTrade, TradeSubmission
 from database_service.signals import NewSignal, Submission
 from database_service.storage import Store
 from database_service.stores.cache import CacheStore
-from database_service.stores.connections import Connections
 from database_service.stores.memory import MemoryStore
-from database_service.stores.postgres import postgres_engine, postgres_store
+from database_service.stores.postgres import postgres_store
 from database_service.stores.schema import metadata
 from database_service.stores.spool import Spool
 from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
+from database_service.stores.sqlite import sqlite_store
 from shared.redis_cache import RedisCache
+from shared.sql.connections import Connections
+from shared.sql.postgres import postgres_engine
+from shared.sql.sqlite import explain, sqlite_engine, sqlite_url
 from shared.testing.fakes import FakeClock
 from shared.testing.servers import ServerMissing
 from shared.testing.timescale import TimescaleServer

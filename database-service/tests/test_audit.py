@@ -14,9 +14,9 @@ from alembic.config import Config
 
 from database_service.audit import GENESIS, START, Head, Link, Stretch, extend, verify
 from database_service.migrate import FOLDER, migrate
-from database_service.stores.postgres import postgres_engine
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import sqlite_engine, sqlite_url
+from shared.sql.postgres import postgres_engine
+from shared.sql.sqlite import sqlite_engine, sqlite_url
 
 from .client import running, settings_for
 
@@ -124,9 +124,7 @@ def test_what_retention_removes_leaves_the_chain_whole(chained_store: SqlStore, 
 @pytest.mark.database
 @pytest.mark.integration
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_a_migration_chains_the_signals_there_are(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_migration_chains_the_signals_there_are(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if kind == "sqlite":
         url = sqlite_url(tmp_path / "old.sqlite3")
         engine, moment = sqlite_engine(url), "0"

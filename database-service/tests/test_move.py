@@ -14,8 +14,9 @@ from database_service.migrate import FOLDER
 from database_service.move import MoveError, Sum, move
 from database_service.performance import TradeFilter
 from database_service.storage import Store
-from database_service.stores.postgres import postgres_engine, postgres_store
+from database_service.stores.postgres import postgres_store
 from database_service.stores.schema import signals
+from shared.sql.postgres import postgres_engine
 from shared.testing.fakes import FakeClock
 from shared.testing.servers import PostgresServer
 
@@ -83,9 +84,7 @@ def test_a_target_with_rows_is_refused(filled: Store, path: Path, empty_url: str
         move(path, empty_url)
 
 
-def test_a_difference_moves_nothing(
-    filled: Store, path: Path, empty_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_difference_moves_nothing(filled: Store, path: Path, empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     filled.close()
     real = move_module.summed
 

@@ -17,9 +17,9 @@ import pytest
 import sqlalchemy as sa
 import urllib3
 
-from database_service.stores.postgres import postgres_engine
 from database_service.stores.schema import performance
-from database_service.stores.sqlite import sqlite_engine, sqlite_url
+from shared.sql.postgres import postgres_engine
+from shared.sql.sqlite import sqlite_engine, sqlite_url
 from shared.testing.contract import ServiceContract
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess

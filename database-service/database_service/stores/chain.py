@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from database_service.audit import START, Head, Link, Stretch, Verified, at_the_end, verify
-from database_service.stores.connections import streamed
 from database_service.stores.schema import audit_removed, signals
 from database_service.stores.statements import read_head
+from shared.sql.connections import streamed
 
 
 def verify_stretch(link: sa.Connection, start: int, limit: int) -> tuple[Verified, Head]:

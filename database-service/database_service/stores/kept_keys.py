@@ -9,11 +9,10 @@ from collections import deque
 
 import sqlalchemy as sa
 
-from database_service.cursors import EPOCH, MICROSECOND
 from database_service.idempotency import KEEP, KeptAnswer, KeyName
-from database_service.stores.connections import Connections
 from database_service.stores.schema import idempotency_keys
-from shared.clock import Clock
+from shared.clock import EPOCH, MICROSECOND, Clock
+from shared.sql.connections import Connections
 
 MAX_NOTED = 100_000  # not yet written down: some seconds at full speed
 MAX_KEPT = 5_000_000  # in the file, some 1 GB: a day at 58 keyed requests a second; past that the oldest leave early

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from database_service.stores.leash import Leash
 from database_service.stores.postgres import postgres_store
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import PREFIX, sqlite_store
+from database_service.stores.sqlite import sqlite_store
 from shared.clock import Clock
+from shared.sql.leash import Leash
+from shared.sql.sqlite import PREFIX
 
 
 def open_url(url: str, clock: Clock, leash: Leash | None = None) -> SqlStore:

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from database_service.stores.connections import LostRace
 from database_service.stores.schema import user_settings
 from database_service.user_settings import SavedSettings, next_version
+from shared.sql.connections import LostRace
 
 
 def read_settings(link: sa.Connection, user: str) -> SavedSettings | None:

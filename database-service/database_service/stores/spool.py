@@ -19,15 +19,15 @@ from database_service.performance import TradeFilter, TradeLine, TradeSubmission
 from database_service.signals import Cursor, SignalFilter, Submission
 from database_service.storage import Counts
 from database_service.stores import waiting
-from database_service.stores.connections import Connections
 from database_service.stores.kept_keys import KeptKeys
 from database_service.stores.schema import performance, signals
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import explain, sqlite_engine, sqlite_url
 from database_service.stores.sqlite_statements import SqliteStatements
 from database_service.stores.waiting import Moved, Waiting, WaitingKey, WaitingSignal, WaitingTrade
 from shared.clock import Clock, parse_time, to_iso
 from shared.errors import Unavailable
+from shared.sql.connections import Connections
+from shared.sql.sqlite import explain, sqlite_engine, sqlite_url
 
 SPOOLED = 2**52  # added to the numbers of waiting signals in cursors, which go on over both places
 FULL_RETRY_S = 5

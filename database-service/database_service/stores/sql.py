@@ -19,7 +19,6 @@ from database_service.retention import Aged
 from database_service.signals import Content, Cursor, Page, Portion, SignalFilter, StoredSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.chain import verify_stretch
-from database_service.stores.connections import PROBE_S, Connections
 from database_service.stores.expiry import expire
 from database_service.stores.history import newest, portion
 from database_service.stores.schema import HEAD, idempotency_keys, performance, signal_names, signals
@@ -29,6 +28,7 @@ from database_service.stores.trades import add_missing_trades, add_trades, read_
 from database_service.user_settings import SavedSettings
 from shared.clock import Clock
 from shared.errors import Unavailable
+from shared.sql.connections import PROBE_S, Connections
 
 # Two look-ups, for TimescaleDB's sake as in `documents`. Built once: building them costs twice what running them does.
 PLACE_OF = sa.select(signal_names.c.id, signal_names.c.timestamp).where(
@@ -38,9 +38,11 @@ DOCUMENT_AT = sa.select(signals.c.document).where(
     signals.c.id == sa.bindparam("number"), signals.c.timestamp == sa.bindparam("moment")
 )
 # In a range of ids; twice the bound, since the last batch that came in may have gone over it.
-BETWEEN = sa.select(signal_names.c.signal_id, signal_names.c.timestamp, signal_names.c.digest).where(
-    signal_names.c.signal_id >= sa.bindparam("first"), signal_names.c.signal_id < sa.bindparam("end")
-).limit(2 * MAX_AT_PLACE)
+BETWEEN = (
+    sa.select(signal_names.c.signal_id, signal_names.c.timestamp, signal_names.c.digest)
+    .where(signal_names.c.signal_id >= sa.bindparam("first"), signal_names.c.signal_id < sa.bindparam("end"))
+    .limit(2 * MAX_AT_PLACE)
+)
 Append = Callable[[Sequence[Submission], datetime], list[Verdict]]
 COUNT_EVERY_S = 60.0  # between counts by the database; in between, this process's own rows are added
 
@@ -73,15 +75,9 @@ class SqlStore:
 
     def prepare(self) -> bool:
         """Look whether the schema is the newest; False if the migrations must run first. Raises Unavailable."""
-        self._look_at_schema()
-        if self.prepared:
+        if self._connections.require_version(HEAD):
             self.probe()
         return self.prepared
-
-    def _look_at_schema(self) -> None:
-        version = self._connections.schema_version()
-        reason = f"the database is at migration {version}, not {HEAD}"
-        self._connections.why_not = None if version == HEAD else reason
 
     def close(self) -> None:
         """Close every connection."""
@@ -128,7 +124,7 @@ class SqlStore:
             verdicts = self._connections.noting(lambda: append(submissions, now))
         except Unavailable:
             with suppress(Unavailable):  # what the writer saw, it alone knows: is the database gone, or not ours?
-                self._look_at_schema()
+                self._connections.require_version(HEAD)
             raise
         stored = sum(verdict.status == "stored" for verdict in verdicts)
         self._counts = Counts(self._counts.signals + stored, self._counts.performance)

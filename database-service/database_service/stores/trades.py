@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from database_service.idempotency import KeptAnswer, KeyName, Verdict, replay
 from database_service.performance import StoredTrade, TradeFilter, TradeLine, TradeSubmission
-from database_service.stores.connections import streamed
 from database_service.stores.schema import performance
 from database_service.stores.statements import chunks
+from shared.sql.connections import streamed
 
 
 def add_trades(

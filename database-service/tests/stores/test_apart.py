@@ -15,9 +15,10 @@ from database_service.signals import SignalFilter, Submission
 from database_service.stores import apart as apart_module
 from database_service.stores.apart import Apart
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import sqlite_store, sqlite_url
+from database_service.stores.sqlite import sqlite_store
 from shared.clock import SystemClock
 from shared.errors import Unavailable
+from shared.sql.sqlite import sqlite_url
 from shared.testing.net import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.database]

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from database_service.migrate import migrate
 from database_service.performance import TradeFilter
 from database_service.signals import SignalFilter
-from database_service.stores.connections import PORTION, READ_S, WRITE_S, streamed
-from database_service.stores.leash import LOOK_EVERY_S, Leash
 from database_service.stores.postgres import postgres_store
 from database_service.stores.schema import performance
 from database_service.stores.sql import SqlStore
 from shared.clock import SystemClock
 from shared.errors import Unavailable
+from shared.sql.connections import PORTION, READ_S, WRITE_S, streamed
+from shared.sql.leash import LOOK_EVERY_S, Leash
 from shared.testing.net import wait_until
 from shared.testing.servers import PostgresServer
 

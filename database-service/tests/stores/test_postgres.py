@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from database_service.migrate import migrate
-from database_service.stores.postgres import postgres_engine, postgres_store, postgres_url
+from database_service.stores.postgres import postgres_store
 from shared.errors import Unavailable
+from shared.sql.postgres import postgres_engine, postgres_url
 from shared.testing.fakes import FakeClock
 from shared.testing.servers import PostgresServer
 

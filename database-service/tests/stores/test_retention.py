@@ -17,7 +17,7 @@ from database_service.migrate import FOLDER
 from database_service.performance import TradeFilter
 from database_service.retention import Rule, rules, sweep
 from database_service.signals import SignalFilter
-from database_service.stores.sqlite import sqlite_engine, sqlite_url
+from shared.sql.sqlite import sqlite_engine, sqlite_url
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
 
@@ -41,9 +41,7 @@ def removed_links(store: Any) -> list[tuple[int, str]]:
     return [(row.sequence, row.reason) for row in rows]
 
 
-def test_old_signals_leave_and_the_chain_still_holds(
-    store: Any, signal: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_signals_leave_and_the_chain_still_holds(store: Any, signal: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "PORTION", 2)
     now = signal().signal.timestamp
     ages = [40, 31, 30, 29, 0, 35]

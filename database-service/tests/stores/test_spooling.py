@@ -15,14 +15,15 @@ from database_service.idempotency import Key, KeyName
 from database_service.performance import TradeFilter
 from database_service.signals import Cursor, SignalFilter
 from database_service.stores import waiting
-from database_service.stores.connections import Connections
 from database_service.stores.drain import QUICK_S, Drain
-from database_service.stores.postgres import postgres_engine, postgres_store
+from database_service.stores.postgres import postgres_store
 from database_service.stores.spool import Spool
 from database_service.stores.spooling import SpoolingStore
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import explain, sqlite_engine, sqlite_url
 from shared.errors import FleetError, InvalidInput, Unavailable
+from shared.sql.connections import Connections
+from shared.sql.postgres import postgres_engine
+from shared.sql.sqlite import explain, sqlite_engine, sqlite_url
 from shared.testing.fakes import FakeClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.database]
@@ -281,9 +282,7 @@ def test_an_atomic_batch_with_a_bad_row_is_refused_during_an_outage_too(place: P
     assert not place.spool.waiting
 
 
-def test_trades_tracked_during_an_outage_are_counted_and_reach_the_database_in_order(
-    place: Place, trade: Make
-) -> None:
+def test_trades_tracked_during_an_outage_are_counted_and_reach_the_database_in_order(place: Place, trade: Make) -> None:
     place.store.track([trade(pnl="1")], NOON)
     place.away()
     [first] = place.store.track([trade("k", pnl="2", closed_at=NOON - SECOND)], NOON)

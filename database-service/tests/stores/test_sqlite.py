@@ -14,11 +14,12 @@ from sqlalchemy import event
 from database_service.idempotency import KEEP
 from database_service.signals import SignalFilter
 from database_service.stores import sql
-from database_service.stores import sqlite as sqlite_module
-from database_service.stores.connections import WRITE_S, Connections
 from database_service.stores.sql import SqlStore
-from database_service.stores.sqlite import explain, sqlite_engine, sqlite_store, sqlite_url
+from database_service.stores.sqlite import sqlite_store
 from shared.errors import InvalidInput, Unavailable
+from shared.sql import sqlite as sqlite_module
+from shared.sql.connections import WRITE_S, Connections
+from shared.sql.sqlite import explain, sqlite_engine, sqlite_url
 from shared.testing.fakes import FakeClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.database]

@@ -14,7 +14,8 @@ from database_service.move import move
 from database_service.performance import TradeFilter
 from database_service.retention import Rule, sweep
 from database_service.signals import SignalFilter
-from database_service.stores.postgres import postgres_engine, postgres_store
+from database_service.stores.postgres import postgres_store
+from shared.sql.postgres import postgres_engine
 from shared.testing.fakes import FakeClock
 
 from ..conftest import drop_everything

@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from database_service.stores.leash import Hold, Leash, renew
 from shared.clock import Clock
 from shared.errors import InvalidInput, Unavailable
+from shared.sql.leash import Hold, Leash, renew
 
 RACES = 5  # tries of a transaction whose names other writers took; from the second on it runs alone
 FAIL_FAST_S = 0.5  # after a failed connection, so that a queue of requests does not wait for one time-out each
@@ -54,15 +54,17 @@ class Connections:
         explain: Explain,
         take_turn: TakeTurn = lambda *_: None,
         leash: Leash | None = None,
+        version_table: str = "alembic_version",
     ):
         """`take_turn(link, alone)` begins a write where the database lets several run abreast.
 
         Alone it waits until no other runs: a writer that lost a race then wins. `leash` bounds every use, for a
-        database that can hang.
+        database that can hang. `version_table`: where Alembic notes the migration; services may share a database.
         """
         self._engine, self._writing = engine, engine.execution_options(writes=True)
         self._clock, self._explain, self._take_turn = clock, explain, take_turn
         self._leash = leash or Leash(clock.monotonic)
+        self._version_table = version_table
         self._down_until, self._down_reason = float("-inf"), ""
         self.why_not: str | None = "the database is not prepared yet"
         self.write_failed = False
@@ -76,10 +78,18 @@ class Connections:
     def schema_version(self) -> str | None:
         """The migration that the database is at; None for an empty database. Raises Unavailable."""
         with self._leash.hold(PROBE_S), self.translating(), self._engine.connect() as link:
-            if not sa.inspect(link).has_table("alembic_version"):
+            if not sa.inspect(link).has_table(self._version_table):
                 return None
-            version: str | None = link.scalar(sa.text("SELECT version_num FROM alembic_version"))
+            version: str | None = link.scalar(
+                sa.select(sa.column("version_num")).select_from(sa.table(self._version_table))
+            )
             return version
+
+    def require_version(self, head: str) -> bool:
+        """Look which migration the database is at: any but `head` keeps everybody out. Raises Unavailable."""
+        version = self.schema_version()
+        self.why_not = None if version == head else f"the database is at migration {version}, not {head}"
+        return self.why_not is None
 
     def close(self) -> None:
         """Close every connection."""
