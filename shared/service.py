@@ -219,6 +219,11 @@ def create_service(
     service = Service(name, settings, import_name, clock or SystemClock(), limiter or Limiter.from_settings(settings))
     if not settings.RATE_LIMIT_ENABLED:
         service.health.notes(lambda: {"rate_limits": "off"})
+    if settings.ENV_FILES:
+        for line in settings.likely_typos():
+            service.logger.warning("%s", line)
+    if service.recorder.spans is not None:
+        service.on_stop(service.recorder.spans.close)
     add_standard_routes(service)
     show_state(service)
     return service
