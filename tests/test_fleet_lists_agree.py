@@ -143,7 +143,23 @@ def test_the_image_is_unprivileged_and_knows_its_health(service: FleetService) -
     text = (ROOT / service.name / "Dockerfile").read_text()
     assert "{{" not in text
     assert "USER 10001" in text
-    assert f"http://127.0.0.1:{service.port}/health/ready" in text
+    assert f"('127.0.0.1', {service.port})" in text
+    assert "GET /health/ready" in text
+
+
+@pytest.mark.parametrize("lock", sorted(ROOT.glob("*/requirements.lock")), ids=lambda lock: lock.parent.name)
+def test_an_image_takes_packages_as_the_whole_lock_has_them(lock: Path) -> None:
+    whole = set((ROOT / "requirements.lock").read_text().splitlines())
+    assert set(lock.read_text().splitlines()) <= whole, "run `make lock`"
+    asked = (lock.parent / "requirements.in").read_text().splitlines()
+    assert set(asked[1:]) <= set((ROOT / "requirements.in").read_text().splitlines())
+    pinned = set(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", lock.read_text(), re.M))
+    assert set(asked[1:]) <= pinned, "run `make lock`"
+
+
+def test_the_streaming_image_carries_no_sql() -> None:
+    text = (ROOT / "websocket-streaming" / "requirements.lock").read_text()
+    assert not re.findall("^(?:sqlalchemy|psycopg2|alembic|numpy)", text, re.M)
 
 
 def test_pm2_runs_the_list() -> None:
