@@ -67,7 +67,7 @@ def deploy(chosen: argparse.Namespace) -> None:
         raise Failed(f"{line} {undo(words, project, before, chosen)}", log) from None
     LAST_GOOD.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(COMPOSE_FILE, LAST_GOOD)
-    drop_replaced(before)
+    drop({image: name for name, image in before.images.items() if image != image_id(name)})
     show(services)
 
 
@@ -148,18 +148,24 @@ def fleet_names(services: Mapping[str, Any]) -> list[str]:
 
 def undo(words: list[str], project: Project, before: Before, chosen: argparse.Namespace) -> str:
     """Put the images and containers of before back; one sentence about how that went."""
+    made = {name: image_id(name) for name in before.images}
     for name, image in before.images.items():
         if image:
             run(["docker", "tag", image, name])
     started = project.containers().keys() - before.running
     if started:
         run([*project.compose, "rm", "--stop", "--force", *sorted(started)])
-    for name, image in before.images.items():
-        if not image and not chosen.no_build:
-            run(["docker", "image", "rm", name])
-    if not before.running:
+    said = "Undone: nothing of it runs, as before; the data stays."
+    if before.running:
+        said = start_again(words, before, chosen)
+    else:
         run([*project.compose, "down"])
-        return "Undone: nothing of it runs, as before; the data stays."
+    drop({image: name for name, image in made.items() if image != before.images[name]})
+    return said
+
+
+def start_again(words: list[str], before: Before, chosen: argparse.Namespace) -> str:
+    """Start what ran before, as the compose file of then describes it; one sentence about how that went."""
     file = LAST_GOOD if LAST_GOOD.exists() else COMPOSE_FILE
     try:
         start(Project.of(words, file, monitoring=chosen.monitoring), chosen.wait_s, before.running)
@@ -168,11 +174,11 @@ def undo(words: list[str], project: Project, before: Before, chosen: argparse.Na
     return "Undone: the fleet runs as before."
 
 
-def drop_replaced(before: Before) -> None:
-    """Remove the images that new ones took the names of; one that something else uses stays."""
-    for name, image in before.images.items():
-        if image and image != image_id(name):
-            run(["docker", "image", "rm", image])
+def drop(images: Mapping[str, str]) -> None:
+    """Remove images (id → the name they had) that others replaced; one that something else uses stays."""
+    for image, name in images.items():
+        if image:
+            run(["docker", "image", "rm", name if image_id(name) == image else image])
 
 
 def show(services: Mapping[str, Any]) -> None:
