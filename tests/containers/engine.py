@@ -23,7 +23,7 @@ from tests.containers import stand_ins
 BRIDGE = "172.17.0.1"  # where the engine's own network reaches its host
 PORT = 8099
 START_S = 30
-PROGRAMS = ("dockerd", "docker", "containerd", "runc", "debootstrap", "unshare", "nsenter", "ip")
+PROGRAMS = ("dockerd", "docker", "containerd", "runc", "debootstrap", "unshare", "nsenter", "ip", "curl")
 
 
 def why_not() -> str:
@@ -108,7 +108,7 @@ class Engine:
     def run(
         self, *command: str, cwd: Path = ROOT, check: bool = True, **env: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a program in the engine's network, up to ten minutes; a failure is a CalledProcessError if `check`."""
+        """Run a program in the engine's network, up to ten minutes. With `check`, CalledProcessError when it fails."""
         return subprocess.run(
             self._inside(list(command)), cwd=cwd, env=self.env | env, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=600, check=check,
