@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 import shutil
 import socket
 import sys
@@ -114,7 +115,7 @@ def start(project: Project, wait_s: float, names: Iterable[str] = ()) -> None:
     try:
         step("Starting the containers", [*project.compose, "up", "-d", "--no-build", *sorted(names)])
     except Failed as failed:
-        raise _blamed(project) or failed from None
+        raise _blamed(project, failed.tail) or failed from None
     while waiting := [container for container in project.containers().values() if not container.ready]:
         if blamed := _blamed(project):
             raise blamed
@@ -124,10 +125,12 @@ def start(project: Project, wait_s: float, names: Iterable[str] = ()) -> None:
         time.sleep(LOOK_EVERY_S)
 
 
-def _blamed(project: Project) -> Failed | None:
+def _blamed(project: Project, said: str = "") -> Failed | None:
+    """Who is at fault: by its own state, else by what Compose `said` of it (it may just have been started again)."""
     for found in project.containers().values():
-        if found.trouble:
-            return Failed(f"{found.service} {found.trouble}.", project.log_of(found.service))
+        named = not found.ready and re.search(rf"container \S+-{found.service}-\d+ (?:is unhealthy|exited)", said)
+        if trouble := found.trouble or ("did not become healthy" if named else ""):
+            return Failed(f"{found.service} {trouble}.", project.log_of(found.service))
     return None
 
 
