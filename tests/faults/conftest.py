@@ -26,12 +26,20 @@ def simulator() -> Iterator[ServiceProcess]:
 
 
 @pytest.fixture(scope="session")
-def start(simulator: ServiceProcess) -> Start:
+def stream(simulator: ServiceProcess) -> Iterator[ServiceProcess]:
+    """The stream behind those that ask other services; nobody misuses this one either."""
+    env = {"RATE_LIMIT_ENABLED": "false", "SIMULATOR_URL": simulator.base_url}
+    with ServiceProcess("websocket-streaming", env) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def start(simulator: ServiceProcess, stream: ServiceProcess) -> Start:
     """Make a service of the fleet with the limits off (use `with`); its settings as keywords."""
 
     def make(name: str, **environ: str) -> ServiceProcess:
-        known = {"RATE_LIMIT_ENABLED": "false", "SIM_LIMITS": "false", "SIMULATOR_URL": simulator.base_url}
-        return ServiceProcess(name, known | environ)
+        urls = {"SIMULATOR_URL": simulator.base_url, "SERVICE_URLS": f"websocket-streaming={stream.base_url}"}
+        return ServiceProcess(name, {"RATE_LIMIT_ENABLED": "false", "SIM_LIMITS": "false"} | urls | environ)
 
     return make
 
