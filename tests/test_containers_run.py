@@ -79,6 +79,10 @@ class Clone:
         url = f"http://127.0.0.1:{FLEET.service(service).port}{path}"
         return json.loads(self.engine.run("curl", "-sS", "-m", "20", *data, url).stdout)
 
+    def states(self) -> dict[str, str]:
+        """What each service says of itself."""
+        return {name: self.call(name, "/health")["status"] for name in NAMES}
+
     def break_(self, service: str) -> str:
         """Make its program end at once; returns what it was."""
         program = self.folder / service / "app.py"
@@ -137,8 +141,7 @@ def test_deploy_starts_every_service_and_prints_where_it_is(clone: Clone) -> Non
     assert done.returncode == 0, done.stderr
     own = {service.name: f"http://127.0.0.1:{service.port}" for service in FLEET.services}
     assert dict(DEPLOYED.findall(done.stdout)) == own | {"redis": "127.0.0.1:6379", "timescaledb": "127.0.0.1:5432"}
-    for name in NAMES:
-        wait_until(lambda: clone.call(name, "/health")["status"] == "healthy", 30, what=f"{name} has found its stores")
+    wait_until(lambda: clone.states() == dict.fromkeys(NAMES, "healthy"), 30, what="all have found their stores")
     assert clone.call("websocket-streaming", "/price/BTCUSDT")["data"]["venue"] == "simulator"
 
 

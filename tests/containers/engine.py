@@ -51,7 +51,7 @@ class Engine:
         self.folder = Path(tempfile.mkdtemp(prefix="engine-"))
         self._processes: list[subprocess.Popen[bytes]] = []
         self.env = {"PATH": _path(), "HOME": str(self.folder), "PYTHON": sys.executable, "LANG": "C.UTF-8"}
-        # Without buildx the engine's classic builder builds; what it builds at a time, it doesn't find again in its cache.
+        # Without buildx the engine's classic builder builds, and what it builds at a time, its cache mixes up.
         self.env["COMPOSE_PARALLEL_LIMIT"] = "1"
         self.env["DOCKER_HOST"] = f"unix://{self.folder}/docker.sock"
 
