@@ -82,7 +82,9 @@ def nginx(service: FleetService) -> str:
 def dockerfile(service: FleetService) -> str:
     """The service's Dockerfile: the template with this service's words."""
     text = (ROOT / "Dockerfile.template").read_text("utf-8")
-    words = {"name": service.name, "title": service.title, "port": str(service.port)}
+    own = f"{service.name}/requirements.lock"  # a new service may come without: then its image takes all packages
+    requirements = own if (ROOT / own).is_file() else "requirements.lock"
+    words = {"name": service.name, "title": service.title, "port": str(service.port), "requirements": requirements}
     for word, value in words.items():
         text = text.replace("{{" + word + "}}", value)
     return text
