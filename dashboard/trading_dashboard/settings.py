@@ -1,0 +1,57 @@
+"""What can be set for the dashboard, beside what every service knows."""
+
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from shared.config import Settings, split_list
+from shared.fleet import read_fleet
+
+SIMULATOR = "market-simulator"
+STREAMING = "websocket-streaming"
+
+
+def _urls(value: str) -> str:
+    known = {service.name for service in read_fleet().services}
+    for part in split_list(value):
+        name, _, url = part.partition("=")
+        where = urlsplit(url)
+        if name not in known or where.scheme not in {"http", "https"} or not where.netloc:
+            raise ValueError("must be name=url by comma, such as database-service=http://127.0.0.1:5020")
+    return value
+
+
+def _stream(value: str) -> str:
+    where = urlsplit(value)
+    whole = where.scheme in {"http", "https"} and where.hostname and not where.username
+    if (value and not whole and not value.startswith("/")) or value.startswith("//") or not value.isascii():
+        raise ValueError("must be empty, a path such as / or a URL that begins with http:// or https://")
+    if any(character in value for character in " ;,'\"?#"):
+        raise ValueError("must be a plain URL: no blank, quote, comma, semicolon, ? or #")
+    return value.rstrip("/") or value[:1]
+
+
+class DashboardSettings(Settings):
+    """The settings of the dashboard."""
+
+    SERVICE: ClassVar[str | None] = "dashboard"
+
+    SERVICE_URLS: Annotated[str, AfterValidator(_urls)] = Field(
+        "", description="where services listen, name=url by comma; unset: 127.0.0.1 and the ports of fleet.json"
+    )
+    STREAM_PUBLIC_URL: Annotated[str, AfterValidator(_stream)] = Field(
+        "", description="where browsers reach the stream: a URL; /: as the page; empty: its host, the stream's port"
+    )
+
+    @property
+    def service_urls(self) -> dict[str, str]:
+        """Name → base URL of every other service of the fleet, in fleet.json's order."""
+        others = [service for service in read_fleet().services if service.name != self.SERVICE]
+        urls = {service.name: f"http://127.0.0.1:{service.port}" for service in others}
+        urls[SIMULATOR] = self.SIMULATOR_URL
+        for part in split_list(self.SERVICE_URLS):
+            name, _, url = part.partition("=")
+            urls[name] = url.rstrip("/")
+        urls.pop(self.SERVICE or "", None)
+        return urls
