@@ -19,6 +19,7 @@ import urllib3
 
 from benchmarks.report import Row, show
 from benchmarks.services import rss_mb
+from shared.fleet import read_fleet
 from shared.testing.process import ServiceProcess
 
 PARTS = ("paint", "memory", "cost")
@@ -63,11 +64,11 @@ class Fleet:
 
 @contextlib.contextmanager
 def fleet(**settings: str) -> Iterator[Fleet]:
-    """All four, limits off, with some signals and closed trades to show."""
+    """All of it, limits off, with some signals and closed trades to show."""
     free = {"RATE_LIMIT_ENABLED": "false", "SIM_LIMITS": "false", **settings}
     with contextlib.ExitStack() as stack:
         running: dict[str, ServiceProcess] = {}
-        for name in ("market-simulator", "database-service", "websocket-streaming", "dashboard"):
+        for name in [service.name for service in read_fleet().services]:
             urls = {one: process.base_url for one, process in running.items()}
             found = {"SERVICE_URLS": ",".join(f"{one}={url}" for one, url in urls.items())}
             if running:
