@@ -20,6 +20,12 @@ export function moment(value) {
   return Number.isNaN(date.getTime()) ? NONE : date.toISOString().slice(0, 19).replace("T", " ");
 }
 
+/** "11-28 03:04:05"; with its year if that isn't this one. */
+export function short(value) {
+  const text = moment(value);
+  return text.startsWith(String(new Date().getUTCFullYear())) ? text.slice(5) : text;
+}
+
 export const clock = (value) => (value ? moment(value).slice(11) : NONE);
 
 /** "42 s", "3 min 5 s", "2 h 10 min", "4 d 3 h". */

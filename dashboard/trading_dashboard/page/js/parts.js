@@ -46,9 +46,9 @@ export function pairs(entries) {
   return entries.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
 }
 
-/** A labelled input or select; the label is above it. */
-export function labelled(text, control) {
-  return el("label", {}, el("span", {}, text), control);
+/** A labelled input or select: the label above it, what it means below. */
+export function labelled(text, control, about) {
+  return el("label", {}, el("span", {}, text), control, about);
 }
 
 export function options(values) {

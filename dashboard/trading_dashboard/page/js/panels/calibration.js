@@ -13,10 +13,9 @@ export function mount(element, { api }) {
   const filter = filters(["strategy", "symbol", "from", "to"], open);
   const note = el("p", { class: "note", role: "status" });
   const plots = el("div", { class: "reliabilities" });
-  const body = el("tbody");
-  const columns = [["After"], ["Said"], ["Judged", "number"], ["Right", "number"], ["95 % interval", "number"], ["Reading"]];
+  const holder = el("div");
   element.append(
-    fresh.element, filter.element, note, plots, table("Hit rate per confidence band and horizon", columns, body),
+    fresh.element, filter.element, note, plots, holder,
     el("p", { class: "small" }, "Across: how sure the signals were; up: how many were right, in percent. On the dashed line they were as good as they said. "
       + "Signals near each other in time are hardly independent: the true intervals are wider."),
   );
@@ -37,7 +36,7 @@ export function mount(element, { api }) {
     const horizons = Object.entries(data.horizons);
     plots.replaceChildren(...horizons.map(([name, horizon]) => el("figure", {},
       el("figcaption", {}, `After ${name}: ${horizon.judged} judged, Brier ${ratio(horizon.brier)}`), reliabilityPlot(name, horizon.bands))));
-    body.replaceChildren(...horizons.flatMap(([name, horizon]) => horizon.bands.map((band) => bandRow(name, band))));
+    holder.replaceChildren(bandTable(horizons));
   }
 
   open();
@@ -72,10 +71,17 @@ export function reading(band) {
   return said < band.interval[0] ? "better than it said" : "as good as it said";
 }
 
-function bandRow(horizon, band) {
-  const interval = band.interval ? `${percent(band.interval[0], 0)} to ${percent(band.interval[1], 0)}` : "–";
-  return el("tr", {},
-    el("th", { scope: "row" }, horizon), el("td", {}, `${share(band.from, 0)} to ${share(band.to, 0)}`),
-    el("td", { class: "number" }, String(band.judged)), el("td", { class: "number" }, percent(band.hit_rate)),
-    el("td", { class: "number" }, interval), el("td", {}, reading(band)));
+function bandTable(horizons) {
+  const bands = horizons[0][1].bands;
+  const rows = bands.map((band, place) => el("tr", {},
+    el("th", { scope: "row" }, `${percent(band.from * 100, 0)} to ${percent(band.to * 100, 0)}`),
+    ...horizons.map(([, horizon]) => bandCell(horizon.bands[place]))));
+  const columns = [["Said"], ...horizons.map(([name]) => [`Right after ${name}`])];
+  return table("Hit rate per confidence band and horizon", columns, el("tbody", {}, ...rows));
+}
+
+function bandCell(band) {
+  if (!band.judged) return el("td", {}, "– (of 0)");
+  const interval = `${band.interval[0].toFixed(0)} to ${percent(band.interval[1], 0)}`;
+  return el("td", {}, el("b", {}, percent(band.hit_rate)), ` (${band.right} of ${band.judged}), `, el("span", {}, `${interval}; `), el("i", {}, reading(band)));
 }

@@ -3,7 +3,7 @@ import uPlot from "../../vendor/uplot/uPlot.esm.js";
 import { amount, moment } from "../numbers.js";
 import { el } from "../parts.js";
 
-const HEIGHTS = [180, 110];
+const HEIGHTS = [180, 140];
 const SYNC = "equity";
 
 /** Falls from the highest equity before, which begins at 0; never positive. */
@@ -28,6 +28,7 @@ export function equityPlot() {
     const rows = [[times, equity], [times, falls]];
     if (plots.length) plots.forEach((plot, place) => plot.setData(rows[place]));
     else plots = rows.map((data, place) => make(element, data, place));
+    plots.forEach(showLast);
   }
 
   function fit() {
@@ -66,9 +67,9 @@ function make(element, data, place) {
     height: HEIGHTS[place],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false } },
-    legend: { show: true, live: true },
+    hooks: { setCursor: [(plot) => plot.cursor.idx === null && showLast(plot)] },
     scales: { y: { range: (plot, low, high) => padded(Math.min(low ?? 0, 0), Math.max(high ?? 0, 0), falls) } },
-    axes: [axis, { ...axis, size: 60 }],
+    axes: [falls ? axis : { ...axis, size: 8, values: () => [] }, { ...axis, size: 64, space: 24 }],
     series: [
       { label: "UTC", value: (plot, seconds) => (seconds === null ? "–" : moment(seconds * 1000)) },
       {
@@ -77,6 +78,11 @@ function make(element, data, place) {
       },
     ],
   }, data, element);
+}
+
+/** With no pointer on the curve its legend says how it stands now. */
+function showLast(plot) {
+  plot.setLegend({ idx: plot.data[0].length - 1 });
 }
 
 function padded(low, high, falls) {

@@ -2,7 +2,7 @@
 import { percent, share } from "../numbers.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const SIZE = { width: 260, height: 200, left: 38, right: 10, top: 10, bottom: 30 };
+const SIZE = { width: 180, height: 130, left: 26, right: 8, top: 8, bottom: 20 };
 const LOW = 60; // percent: the bands begin at 65
 
 function shape(tag, attributes, text) {
@@ -27,12 +27,12 @@ export function reliabilityPlot(horizon, bands) {
 
 function frame() {
   const shapes = [];
-  for (const pct of [0, 25, 50, 75, 100]) {
+  for (const pct of [0, 50, 100]) {
     shapes.push(shape("line", { class: "grid", x1: x(LOW), y1: y(pct), x2: x(100), y2: y(pct) }));
-    shapes.push(shape("text", { class: "label", x: SIZE.left - 6, y: y(pct) + 4, "text-anchor": "end" }, `${pct}`));
+    shapes.push(shape("text", { class: "label", x: SIZE.left - 5, y: y(pct) + 4, "text-anchor": "end" }, `${pct}`));
   }
-  for (const pct of [60, 70, 80, 90, 100]) {
-    shapes.push(shape("text", { class: "label", x: x(pct), y: SIZE.height - 14, "text-anchor": pct === 100 ? "end" : "middle" }, `${pct} %`));
+  for (const pct of [60, 80, 100]) {
+    shapes.push(shape("text", { class: "label", x: x(pct), y: SIZE.height - 5, "text-anchor": pct === 100 ? "end" : "middle" }, `${pct} %`));
   }
   return shapes;
 }
@@ -40,7 +40,7 @@ function frame() {
 function mark(band) {
   const at = x(band.mean_confidence * 100);
   const [low, high] = band.interval;
-  const point = shape("circle", { class: "point", cx: at, cy: y(band.hit_rate), r: 4.5 });
+  const point = shape("circle", { class: "point", cx: at, cy: y(band.hit_rate), r: 3.5 });
   point.append(shape("title", {}, `${share(band.mean_confidence)} sure, ${percent(band.hit_rate)} right, of ${band.judged}`));
   return [shape("line", { class: "interval", x1: at, y1: y(low), x2: at, y2: y(high) }), point];
 }

@@ -4,22 +4,31 @@ import { el, labelled, options } from "../parts.js";
 /** One field of `params`, as its JSON schema has it; `read()` is undefined where it is left empty. */
 function field(name, schema) {
   const kind = schema.anyOf ? schema.anyOf.find((one) => one.type !== "null") : schema;
-  const words = `${name.replaceAll("_", " ")}`;
-  const about = schema.description ?? "";
+  const words = named(name);
+  const about = el("small", {}, schema.description ?? "");
   if (kind.enum) {
-    const select = el("select", { name, title: about }, ...options(kind.enum.map((value) => [JSON.stringify(value), value])));
+    const select = el("select", { name }, ...options(kind.enum.map((value) => [JSON.stringify(value), value])));
     if (schema.default !== undefined) select.value = JSON.stringify(schema.default);
-    return { name, element: labelled(words, select), read: () => JSON.parse(select.value) };
+    return { name, element: labelled(words, select, about), read: () => JSON.parse(select.value) };
   }
   const numeric = kind.type === "number" || kind.type === "integer";
   const input = el("input", {
-    name, title: about, autocomplete: "off", type: numeric ? "number" : "text", step: kind.type === "integer" ? 1 : "any",
+    name, autocomplete: "off", type: numeric ? "number" : "text", step: kind.type === "integer" ? 1 : "any",
     min: kind.minimum ?? (kind.exclusiveMinimum === undefined ? null : kind.exclusiveMinimum), max: kind.maximum, maxlength: kind.maxLength,
     required: schema.default === undefined, placeholder: name === "stream" ? "btcusdt@trade" : null,
   });
   if (schema.default !== undefined && schema.default !== null) input.value = schema.default;
   const read = () => (input.value === "" ? undefined : numeric ? Number(input.value) : input.value);
-  return { name, element: labelled(words, input), read };
+  return { name, element: labelled(words, input, about), read };
+}
+
+const UNITS = { pct: "%", ms: "ms" };
+
+/** A parameter's name for people. */
+export function named(name) {
+  const words = name.split("_");
+  const unit = UNITS[words.at(-1)];
+  return unit ? `${words.slice(0, -1).join(" ")} (${unit})` : words.join(" ");
 }
 
 /** `symbols` are those that can be chosen, `chosen` the one to begin with. `read()` is the body of POST /sim/scenario. */

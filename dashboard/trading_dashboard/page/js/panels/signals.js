@@ -1,7 +1,7 @@
 // The stored signals, newest first, each with its verdict.
 import { filters } from "../filters.js";
 import { freshness } from "../freshness.js";
-import { moment, number, share } from "../numbers.js";
+import { number, share, short } from "../numbers.js";
 import { el, fill, say, table } from "../parts.js";
 import { verdict } from "../verdict.js";
 import { showSignal } from "./signal_detail.js";
@@ -13,7 +13,7 @@ const NOTES = {
   cache: "Kept in Redis only: not durable.",
   memory: "Kept in memory only: gone with the service.",
 };
-const COLUMNS = [["Time (UTC)"], ["Signal"], ["Price", "number"], ["Confidence", "number"], ["Strategy", "wide"], ["Bot", "wide"], ["Verdict"]];
+const COLUMNS = [["Time (UTC)"], ["Signal"], ["Confidence", "number"], ["Price", "number roomy"], ["Verdict"], ["Strategy", "wide"], ["Bot", "wide"]];
 
 export function mount(element, { api, store }) {
   const fresh = freshness(element, "Database Service", 4 * PERIOD_MS);
@@ -55,12 +55,11 @@ export function mount(element, { api, store }) {
 
   function row(signal) {
     const made = el("tr");
-    const open_ = el("button", { type: "button", class: "link", "aria-haspopup": "dialog" }, moment(signal.timestamp));
+    const open_ = el("button", { type: "button", class: "link", "aria-haspopup": "dialog" }, short(signal.timestamp));
     open_.addEventListener("click", () => showSignal(made.signal, (symbol) => store.set("symbol", symbol)));
-    const rules = el("span");
     made.append(
       el("td", {}, open_), el("td", {}, el("b", { class: `side ${signal.signal_type}` }, signal.signal_type), ` ${signal.symbol}`),
-      el("td", { class: "number" }), el("td", { class: "number" }), el("td", { class: "wide" }), el("td", { class: "wide" }), el("td", {}, rules),
+      el("td", { class: "number" }), el("td", { class: "number roomy" }), el("td", {}, el("span")), el("td", { class: "wide" }), el("td", { class: "wide" }),
     );
     return made;
   }
@@ -75,11 +74,11 @@ export function mount(element, { api, store }) {
 function update(row, signal) {
   row.signal = signal;
   const cells = row.cells;
-  say(cells[2], number(signal.price));
-  say(cells[3], share(signal.confidence));
-  say(cells[4], signal.strategy ?? "–");
-  say(cells[5], signal.bot_id ?? "–");
-  const rules = cells[6].firstChild;
+  say(cells[2], share(signal.confidence));
+  say(cells[3], number(signal.price));
+  say(cells[5], signal.strategy ?? "–");
+  say(cells[6], signal.bot_id ?? "–");
+  const rules = cells[4].firstChild;
   say(rules, verdict(signal));
   rules.className = signal.compliant ? "keeps" : "breaks";
 }

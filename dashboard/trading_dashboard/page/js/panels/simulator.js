@@ -3,7 +3,7 @@ import { confirm } from "../ask.js";
 import { freshness } from "../freshness.js";
 import { clock, number, span } from "../numbers.js";
 import { el, fill, labelled, options, reason, say } from "../parts.js";
-import { reachesAll, scenarioForm } from "./scenario_form.js";
+import { named, reachesAll, scenarioForm } from "./scenario_form.js";
 
 const PERIOD_MS = 2000;
 const PAGE_MS = 15_000; // who serves can only change when websocket-streaming starts anew
@@ -54,7 +54,7 @@ function controls(element, { api, store }) {
     const scenario = scenarios.find((one) => one.name === menu.value);
     if (!scenario) return;
     const made = scenarioForm(scenario, symbols, store.get("symbol"));
-    say(about, `${scenario.summary}.`);
+    say(about, `${plain(scenario.summary)}.`);
     fields.replaceChildren(...made.elements);
     read = made.read;
   }
@@ -121,6 +121,9 @@ function controls(element, { api, store }) {
   };
 }
 
+// Summaries name parameters as the service does: size_pct is "size" to a reader.
+const plain = (summary) => summary.replaceAll(/[a-z]+(_[a-z]+)+/g, (name) => title(name.replace(/_(pct|ms|s)$/, "")));
+
 const title = (name) => name.replaceAll("_", " ");
 
 function warning(body) {
@@ -139,7 +142,7 @@ function updateRun(node, one) {
   if (!one) return;
   const where = one.symbol ? `${one.symbol}${one.market === "spot" ? "" : ` ${one.market}`}` : "everything";
   const params = Object.entries(one.params).filter(([, value]) => value !== null);
-  const told = params.map(([name, value]) => `${title(name)} ${typeof value === "number" ? number(value) : value}`).join(", ");
+  const told = params.map(([name, value]) => `${named(name)} ${typeof value === "number" ? number(value) : value}`).join(", ");
   const when = one.running ? `${span((Date.parse(one.ends_at) - Date.now()) / 1000)} left` : `ended ${clock(one.ended_at)} UTC`;
   say(node.firstChild, `${title(one.name)} on ${where}${told ? `, ${told}` : ""}: ${when}`);
 }
