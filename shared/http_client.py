@@ -70,7 +70,9 @@ class StreamedAnswer:
 
 
 class HttpClient:
-    """Keeps connections to one server. Thread-safe; opens nothing before the first call.
+    """Keeps up to `connections` to one server; more calls at once open more, each for itself.
+
+    Thread-safe; opens nothing before the first call.
 
     Redirects are not followed and no proxy is used.
     """
@@ -82,13 +84,14 @@ class HttpClient:
         timeout_s: float = TOTAL_TIMEOUT_S,
         retries: int = RETRIES,
         max_bytes: int = MAX_BYTES,
+        connections: int = 8,
         clock: Clock | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeout_s, self._retries, self._max_bytes = timeout_s, retries, max_bytes
         self._clock = clock or SystemClock()
         headers = {"User-Agent": "trading-fleet", "Accept-Encoding": "gzip"}
-        self._pool = urllib3.PoolManager(num_pools=2, maxsize=8, headers=headers)
+        self._pool = urllib3.PoolManager(num_pools=2, maxsize=connections, headers=headers)
         self.host = urlsplit(base_url).netloc.rpartition("@")[2]
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:

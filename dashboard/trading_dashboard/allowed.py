@@ -1,6 +1,7 @@
 """The calls of other services that the page may make, declared once: what isn't here is 404, or 405.
 
-Paths are the services' own. `streamed` answers are passed on as they come: an export has no size that anybody knows.
+Paths are the services' own. Answers of the `streamed` types are passed on as they come: an export has no size that
+anybody knows.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ class Call:
     path: str
     summary: str
     quiet: bool = False
-    streamed: bool = False
+    streamed: tuple[str, ...] = ()
 
     @property
     def own_path(self) -> str:
@@ -23,11 +24,13 @@ class Call:
         return f"/api/{self.service}{self.path}"
 
 
+EXPORTS = ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet")
+
 CALLS = (
     Call("database-service", "GET", "/signals/history", "Signals, newest first", quiet=True),
     Call("database-service", "GET", "/signals/calibration", "Hit rate per confidence band", quiet=True),
     Call("database-service", "GET", "/signals/audit", "The audit chain's proof and head"),
-    Call("database-service", "GET", "/signals/export", "All signals of a filter, streamed", streamed=True),
+    Call("database-service", "GET", "/signals/export", "All signals of a filter, streamed", streamed=EXPORTS),
     Call("database-service", "GET", "/performance/stats", "What the closed trades say", quiet=True),
     Call("database-service", "GET", "/stats", "Counters of database-service", quiet=True),
     Call("websocket-streaming", "GET", "/price/<symbol>", "The newest price of a symbol", quiet=True),

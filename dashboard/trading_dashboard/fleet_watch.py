@@ -22,8 +22,9 @@ Ask = Callable[[], tuple[dict[str, Any], bytes]]
 
 @dataclass(slots=True)
 class _Watched:
-    """What was seen of one service."""
+    """What was seen of one process."""
 
+    name: str
     service: FleetService
     ask: Ask
     looks: deque[tuple[float, Figures]] = field(default_factory=lambda: deque(maxlen=LOOKS))
@@ -35,10 +36,10 @@ class _Watched:
 
 
 class FleetWatch:
-    """Asks every service by its `Ask`. Thread-safe: askers at the same time share one look."""
+    """Asks every process by its `Ask`. Thread-safe: askers at the same time share one look."""
 
-    def __init__(self, asks: Mapping[str, Ask], services: tuple[FleetService, ...], clock: Clock) -> None:
-        self._watched = [_Watched(service, asks[service.name]) for service in services]
+    def __init__(self, processes: Mapping[str, tuple[FleetService, Ask]], clock: Clock) -> None:
+        self._watched = [_Watched(name, service, ask) for name, (service, ask) in processes.items()]
         self._clock = clock
         self._lock = threading.Lock()
         self._report: dict[str, Any] = {}
@@ -79,7 +80,7 @@ def _row(watched: _Watched) -> dict[str, Any]:
     figures = watched.looks[-1][1] if watched.looks else None
     found = _rates(watched) if watched.answers else None
     return {
-        "name": service.name,
+        "name": watched.name,
         "title": service.title,
         "port": health.get("port", service.port),
         "state": _state(watched),

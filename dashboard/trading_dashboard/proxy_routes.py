@@ -1,5 +1,6 @@
 """`/api/<service>/…`: the calls of the list, passed on to the services; their answers come back as they are."""
 
+import contextlib
 import errno
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -64,7 +65,7 @@ def _add(service: Service, call: Call, peer: Peer) -> None:
     if call.method == "POST":
         declared |= {"body": PassedBody, "quick": _an_object, "max_body": MAX_BODY}
     if call.streamed:
-        declared |= {"content_type": "text/csv", "other_types": ("application/x-ndjson",)}
+        declared |= {"content_type": call.streamed[0], "other_types": call.streamed[1:]}
     else:
         declared |= {"answer": PassedAnswer}
 
@@ -74,11 +75,9 @@ def _add(service: Service, call: Call, peer: Peer) -> None:
             _refuse_other_pages()
         target = _target(call.path, parameters)
         if call.streamed:
-            return _streamed(service, peer.stream(target, _headers()))
+            return _streamed(service, peer, call.streamed, peer.stream(target, _headers()))
         answer = peer.send(call.method, target, body, _headers(body is not None))
-        if answer.headers.get("Content-Type") != "application/json":
-            raise Unavailable(f"{peer.name} is away: something else answers at its address")
-        return Response(answer.body, answer.status, _passed_back(answer.headers), content_type="application/json")
+        return _whole(peer, answer.status, answer.headers, answer.body)
 
 
 def _an_object(data: bytes) -> bytes:
@@ -114,9 +113,18 @@ def _passed_back(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: headers[name] for name in PASSED_BACK if name in headers} | {"Cache-Control": "no-store"}
 
 
-def _streamed(service: Service, found: StreamedAnswer) -> Response:
-    answer = Response(_or_cut(service, found), found.status, _passed_back(found.headers))
-    answer.headers["Content-Type"] = found.headers.get("Content-Type", "application/octet-stream")
+def _whole(peer: Peer, status: int, headers: Mapping[str, str], body: bytes) -> Response:
+    if headers.get("Content-Type") != "application/json":
+        raise Unavailable(f"{peer.name} is away: something else answers at its address")
+    return Response(body, status, _passed_back(headers), content_type="application/json")
+
+
+def _streamed(service: Service, peer: Peer, types: tuple[str, ...], found: StreamedAnswer) -> Response:
+    kind = found.headers.get("Content-Type", "")
+    if found.status != 200 or kind.partition(";")[0] not in types:
+        with contextlib.closing(found):
+            return _whole(peer, found.status, found.headers, next(iter(found), b""))  # an error fits into one piece
+    answer = Response(_or_cut(service, found), headers=_passed_back(found.headers), content_type=kind)
     answer.call_on_close(found.close)
     return answer
 

@@ -30,8 +30,9 @@ def build(settings: DashboardSettings | None = None, *, clock: Clock | None = No
     urls = settings.service_urls
     fleet = read_fleet()
     peers = {name: Peer(name, url) for name, url in urls.items()}
-    asks = {"dashboard": _own(service), **{name: asker(url) for name, url in urls.items()}}
-    watch = FleetWatch(asks, fleet.services, clock)
+    own = {"dashboard": (fleet.service("dashboard"), _own(service))}
+    others = {name: (of, asker(url)) for name, (of, url) in settings.process_urls.items()}
+    watch = FleetWatch(others | own, clock)
     place = StreamPlace(settings.STREAM_PUBLIC_URL, urlsplit(urls[STREAMING]).port or fleet.service(STREAMING).port)
     files = page_files(read_folder(PAGE))
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from shared.config import Settings, split_list
-from shared.fleet import read_fleet
+from shared.fleet import FleetService, read_fleet
 
 SIMULATOR = "market-simulator"
 STREAMING = "websocket-streaming"
@@ -17,14 +17,14 @@ def _urls(value: str) -> str:
     for part in split_list(value):
         name, _, url = part.partition("=")
         where = urlsplit(url)
-        if name not in known or where.scheme not in {"http", "https"} or not where.netloc:
+        if name not in known or where.scheme not in {"http", "https"} or not where.hostname or where.port == 0:
             raise ValueError("must be name=url by comma, such as database-service=http://127.0.0.1:5020")
     return value
 
 
 def _stream(value: str) -> str:
     where = urlsplit(value)
-    whole = where.scheme in {"http", "https"} and where.hostname and not where.username
+    whole = where.scheme in {"http", "https"} and where.hostname and where.port != 0 and not where.username
     if (value and not whole and not value.startswith("/")) or value.startswith("//") or not value.isascii():
         raise ValueError("must be empty, a path such as / or a URL that begins with http:// or https://")
     if any(character in value for character in " ;,'\"?#"):
@@ -43,6 +43,22 @@ class DashboardSettings(Settings):
     STREAM_PUBLIC_URL: Annotated[str, AfterValidator(_stream)] = Field(
         "", description="where browsers reach the stream: a URL; /: as the page; empty: its host, the stream's port"
     )
+
+    @property
+    def process_urls(self) -> dict[str, tuple[FleetService, str]]:
+        """Name → service and base URL of each process to watch: of a service with instances, each of those."""
+        urls = self.service_urls
+        named = {part.partition("=")[0] for part in split_list(self.SERVICE_URLS)}
+        found = {}
+        for service in read_fleet().services:
+            if service.name not in urls:
+                continue
+            if service.instances == 1 or service.name in named:
+                found[service.name] = service, urls[service.name]
+                continue
+            for number, port in enumerate(service.ports, 1):
+                found[f"{service.name}-{number}"] = service, f"http://127.0.0.1:{port}"
+        return found
 
     @property
     def service_urls(self) -> dict[str, str]:

@@ -26,11 +26,22 @@ def simulator() -> Iterator[ServiceProcess]:
 
 
 @pytest.fixture(scope="session")
-def start(simulator: ServiceProcess) -> Start:
+def others(simulator: ServiceProcess) -> Iterator[str]:
+    """SERVICE_URLS of a fleet for the dashboard to ask; nobody but it misuses that one."""
+    free = {"RATE_LIMIT_ENABLED": "false", "SIMULATOR_URL": simulator.base_url}
+    with ServiceProcess("database-service", free) as database, ServiceProcess("websocket-streaming", free) as streaming:
+        running = {"market-simulator": simulator, "database-service": database, "websocket-streaming": streaming}
+        yield ",".join(f"{name}={process.base_url}" for name, process in running.items())
+
+
+@pytest.fixture(scope="session")
+def start(request: pytest.FixtureRequest, simulator: ServiceProcess) -> Start:
     """Make a service of the fleet with the limits off (use `with`); its settings as keywords."""
 
     def make(name: str, **environ: str) -> ServiceProcess:
         known = {"RATE_LIMIT_ENABLED": "false", "SIM_LIMITS": "false", "SIMULATOR_URL": simulator.base_url}
+        if name == "dashboard":
+            known["SERVICE_URLS"] = request.getfixturevalue("others")
         return ServiceProcess(name, known | environ)
 
     return make

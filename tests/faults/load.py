@@ -26,6 +26,7 @@ REQUESTS = {
     ],
     "websocket-streaming": [Request("GET", "/price/BTCUSDT")],
     "market-simulator": [Request("GET", "/api/v3/depth?symbol=BTCUSDT&limit=20")],
+    "dashboard": [Request("GET", "/"), Request("GET", "/api/websocket-streaming/price/BTCUSDT")],
 }
 
 

@@ -18,11 +18,13 @@ WRITES = {
     "database-service": [("POST", "/signals/save"), ("POST", "/performance/track"), ("PUT", "/settings/me")],
     "market-simulator": [("POST", "/sim/scenario")],
     "websocket-streaming": [],
+    "dashboard": [("POST", "/api/market-simulator/sim/scenario")],
 }
 SOCKETS = {
     "websocket-streaming": ["/stream/price/BTCUSDT", "/socket.io/?EIO=4&transport=websocket"],
     "market-simulator": ["/ws/btcusdt@trade"],
     "database-service": [],
+    "dashboard": [],
 }
 
 
