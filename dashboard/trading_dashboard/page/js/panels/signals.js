@@ -13,7 +13,7 @@ const NOTES = {
   cache: "Kept in Redis only: not durable.",
   memory: "Kept in memory only: gone with the service.",
 };
-const COLUMNS = [["Time (UTC)"], ["Signal"], ["Confidence", "number"], ["Price", "number roomy"], ["Verdict"], ["Strategy", "wide"], ["Bot", "wide"]];
+const COLUMNS = [["Time (UTC)"], ["Signal"], ["Conf.", "number"], ["Price", "number roomy"], ["Verdict"], ["Strategy", "wide"], ["Bot", "wide"]];
 
 export function mount(element, { api, store }) {
   const fresh = freshness(element, "Database Service", 4 * PERIOD_MS);
