@@ -26,7 +26,7 @@ class DashboardFleet:
             self.simulator = stack.enter_context(ServiceProcess("market-simulator", self._settings))
             market = {"SIMULATOR_URL": self.simulator.base_url}
             self.streaming = stack.enter_context(ServiceProcess("websocket-streaming", self._settings | market))
-            self.database = stack.enter_context(ServiceProcess("database-service", self._settings))
+            self.database = stack.enter_context(ServiceProcess("database-service", self._settings | market))
             self.services = {
                 "market-simulator": self.simulator,
                 "database-service": self.database,

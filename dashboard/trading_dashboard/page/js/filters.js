@@ -29,7 +29,7 @@ export function filters(names, onChange) {
 
   function apply() {
     applied = inputs.map(([name, input]) => [name, read(name, input.field)]).filter(([, value]) => value !== "");
-    const words = applied.map(([name, value]) => `${FIELDS[name].label} ${value.replace("T", " ")}`);
+    const words = applied.map(([name, value]) => `${FIELDS[name].label} ${name in SENT ? value.replace("T", " ") : value}`);
     summary.textContent = `Filter: ${words.join(", ") || "everything"}`;
     onChange();
   }

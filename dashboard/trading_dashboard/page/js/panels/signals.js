@@ -35,6 +35,8 @@ export function mount(element, { api, store }) {
   function open(pages) {
     stop();
     cursors = pages;
+    older.disabled = true; // until the new page says where it goes on
+    newer.disabled = cursors.length === 1;
     const query = filter.query();
     save.href = `api/database-service/signals/export?${new URLSearchParams([["format", "csv"], ...query])}`;
     query.set("limit", PAGE);
@@ -48,7 +50,6 @@ export function mount(element, { api, store }) {
     next = data.next_cursor;
     fill(body, data.signals, (signal) => signal.signal_id, row, update);
     say(place, `Page ${cursors.length}`);
-    newer.disabled = cursors.length === 1;
     older.disabled = !next;
     say(note, NOTES[data.source] ?? (data.signals.length ? "" : "There are no such signals."));
   }
