@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 MIN_TIME = datetime(2009, 1, 1, tzinfo=UTC)  # the contract's first acceptable moment
 MAX_AHEAD = timedelta(hours=24)  # and how far past now one may lie
 WITH_MICROSECONDS = len("2025-11-01T10:47:01.535448+00:00")

@@ -23,9 +23,11 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.fleet import ROOT, read_fleet
+from shared.kept_secret import kept_secret
 
 # Fields whose variable bears another name.
 VARIABLE_OF = {"SERVICE_PORT": "PORT", "UNDER_PM2": "pm_id"}
+MIN_SECRET_BYTES = 32
 NOT_FROM_ROOT = {"SERVICE_PORT"}  # one root .env serves every service, and they can't share a port
 
 
@@ -55,6 +57,13 @@ def _always(value: bool) -> bool:
     return value
 
 
+def _long_enough(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex 32` makes one")
+    return value
+
+
+LongSecret = Annotated[SecretStr | None, AfterValidator(_long_enough)]
 HttpUrl = Annotated[str, _url("http", "https")]
 StreamUrl = Annotated[str, _url("ws", "wss"), AfterValidator(_no_stream_path)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
@@ -122,6 +131,12 @@ class Settings(BaseModel):
     )
     ENV_FILES: bool = Field(True, description="false, in the environment: read no .env file (tests)")
     ACCESS_LOG: bool = Field(True, description="one log line a request (health and metrics aside)")
+    AUTH_REQUIRED: bool = Field(
+        False, description="true: the services answer only what comes through auth-gateway, and that asks for a login"
+    )
+    FLEET_SECRET: LongSecret = Field(
+        None, description="what the gateway's vouchers are signed with, 32 bytes and more; unset: VAR_DIR/fleet-secret"
+    )
     HOT_LANE: bool = Field(True, description="hot requests are answered before Flask's routing; false: all go its way")
     UNDER_PM2: str = Field("", description="set by PM2 itself; colours the log")
     NODE_CHANNEL_FD: int | None = Field(None, description="set by PM2 itself; where it waits for the ready signal")
@@ -174,6 +189,11 @@ class Settings(BaseModel):
         password = self.DB_PASSWORD.get_secret_value() if self.DB_PASSWORD else ""
         login = quote(self.DB_USER, safe="") + (":" + quote(password, safe="") if password else "")
         return f"postgresql://{login}@{self.DB_HOST}:{self.DB_PORT}/{quote(self.DB_NAME, safe='')}"
+
+    def fleet_secret(self) -> bytes:
+        """What vouchers are signed with; made once where none is set. Raises OSError."""
+        given = self.FLEET_SECRET.get_secret_value().encode() if self.FLEET_SECRET else b""
+        return given or kept_secret(self.VAR_DIR.absolute() / "fleet-secret")
 
     @classmethod
     def _one_line(cls, error: ValidationError) -> str:

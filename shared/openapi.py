@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+Need = Literal["open", "read", "write", "admin"]
 REF = "#/components/schemas/{model}"
 PATH_PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 
@@ -21,7 +22,9 @@ class RouteSpec:
     (`shared.web.lane`); its function must need no Flask and return a dict, or `Later` one. `quick` decodes a body
     faster than its model does, to an object with the same attributes, or says None where only the model can tell;
     `quick_rows` does so for a whole body of rows (`shared.web.rows`). A `quiet` call is asked for every second by a
-    page or a machine: its successes leave no log line.
+    page or a machine: its successes leave no log line. `needs` says what whoever comes through the gateway must be
+    allowed to do; unsaid, GET reads and everything else writes. `guard` gets the headers before the body is looked at;
+    what it returns is the handler's `who`.
     """
 
     method: str
@@ -38,6 +41,8 @@ class RouteSpec:
     max_rows: int | None = None
     hot: bool = False
     quiet: bool = False
+    needs: Need | None = None
+    guard: Callable[[Any], Any] | None = None
     content_type: str = "application/json"
     other_types: tuple[str, ...] = ()
     errors: tuple[int, ...] = field(default=())
@@ -84,7 +89,7 @@ def build_document(title: str, version: str, port: int, routes: Sequence[RouteSp
             "version": version,
             "description": "Educational, on paper only: no call here places a real order.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "./"}],  # beside this document, wherever a gateway puts that
         "paths": paths,
         "components": {"schemas": schemas},
         "x-port": port,
@@ -114,6 +119,7 @@ def _operation(route: RouteSpec, by_model: dict[Any, Any], schemas: dict[str, An
             **{str(status): _error(by_model) for status in _statuses(route)},
         },
     }
+    operation["x-needs"] = route.needs or ("read" if route.method == "GET" else "write")
     if route.limit is not None:
         operation["x-limit-per-minute"] = route.limit
     if route.body:

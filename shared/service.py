@@ -33,7 +33,9 @@ from shared.web.parsing import read_body, read_headers, read_query
 from shared.web.record import Recorder
 from shared.web.rows import read_rows
 from shared.web.standard import add_standard_routes
+from shared.web.vouching import UNVOUCHED
 from shared.web.websocket import Handler as WebSocketHandler
+from shared.web.websocket import Tunnel
 
 State = Literal["starting", "ready", "draining", "stopped"]
 Hook = Callable[[], None]
@@ -54,6 +56,8 @@ class Service:
         self.routes: list[RouteSpec] = []
         self.websocket_routes: list[tuple[str, WebSocketHandler]] = []
         self.foreign_websockets: list[str] = []
+        self.tunnels: list[tuple[str, Tunnel]] = []
+        self.unvouched = [*UNVOUCHED]  # paths, or prefixes with a `/` at the end, that need no voucher of the gateway's
         self.max_websockets = 10_000  # at once; a service may set another bound before it runs
         self.state: State = "starting"
         self._stats: Callable[[], dict[str, Any]] = dict
@@ -85,10 +89,12 @@ class Service:
         def answer(**arguments: Any) -> Response:
             if spec.limit is not None:
                 self.check_limit(spec, request.environ, g.setdefault("limit_headers", {}))
-            if spec.query:
-                arguments["query"] = read_query(request, spec.query)
             if spec.headers:
                 arguments["headers"] = read_headers(request, spec.headers)
+            if spec.guard:
+                arguments["who"] = spec.guard(arguments.pop("headers"))
+            if spec.query:
+                arguments["query"] = read_query(request, spec.query)
             if spec.body and spec.max_rows is not None:
                 arguments["body"] = read_rows(request, spec.body, spec.max_body, spec.max_rows, spec.quick_rows)
             elif spec.body:
@@ -112,6 +118,10 @@ class Service:
     def websocket(self, path: str, handler: WebSocketHandler) -> None:
         """Serve plain WebSocket connections on `path` (werkzeug's rule syntax); dispatched before Flask."""
         self.websocket_routes.append((path, handler))
+
+    def tunnel(self, prefix: str, handler: Tunnel) -> None:
+        """Hand the bare connection of every upgrade below this path prefix to `handler` (see `WebSocketGate`)."""
+        self.tunnels.append((prefix, handler))
 
     def leave_websockets(self, prefix: str) -> None:
         """Upgrades below this path prefix belong to another library (Socket.IO), which runs inside the app."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import pytest
 import urllib3
 
+from shared.fleet import read_fleet
 from shared.testing.process import ServiceProcess
 
 # Many tests share one client address; limits of services have tests of their own.
@@ -15,27 +16,30 @@ FREE = {"RATE_LIMIT_ENABLED": "false"}
 
 
 class DashboardFleet:
-    """The four services, each a process; use `with`. What is started is `settings` for all of them."""
+    """Every service of the fleet, each a process with these settings; the dashboard comes last. Use `with`."""
 
     def __init__(self, **settings: str) -> None:
         self._settings = FREE | settings
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        self.services: dict[str, ServiceProcess] = {}
         with ExitStack() as stack:
-            self.simulator = stack.enter_context(ServiceProcess("market-simulator", self._settings))
-            market = {"SIMULATOR_URL": self.simulator.base_url}
-            self.streaming = stack.enter_context(ServiceProcess("websocket-streaming", self._settings | market))
-            self.database = stack.enter_context(ServiceProcess("database-service", self._settings | market))
-            self.services = {
-                "market-simulator": self.simulator,
-                "database-service": self.database,
-                "websocket-streaming": self.streaming,
-            }
-            urls = ",".join(f"{name}={process.base_url}" for name, process in self.services.items())
-            self.dashboard = stack.enter_context(ServiceProcess("dashboard", self._settings | {"SERVICE_URLS": urls}))
+            for service in read_fleet().services:
+                settings = self._settings | self._found()
+                self.services[service.name] = stack.enter_context(ServiceProcess(service.name, settings))
             self._stack = stack.pop_all()
+        self.simulator = self.services["market-simulator"]
+        self.database = self.services["database-service"]
+        self.streaming = self.services["websocket-streaming"]
+        self.dashboard = self.services["dashboard"]
         return self
+
+    def _found(self) -> dict[str, str]:
+        """Where those listen that run already."""
+        urls = {name: process.base_url for name, process in self.services.items()}
+        found = {"SERVICE_URLS": ",".join(f"{name}={url}" for name, url in urls.items())}
+        return found | ({"SIMULATOR_URL": urls["market-simulator"]} if urls else {})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)

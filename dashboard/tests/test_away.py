@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 import urllib3
 
+from shared.fleet import read_fleet
 from shared.testing.http_server import HttpServer, Reply
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.api]
 
 PRICE = "/api/websocket-streaming/price/BTCUSDT"
 HISTORY = "/api/database-service/signals/history"
-OTHERS = ("market-simulator", "database-service", "websocket-streaming")
+OTHERS = [service.name for service in read_fleet().services if service.name != "dashboard"]
 NOBODY = "http://127.0.0.1:9"  # the port of "discard", which nobody serves
 EXPORT = "/api/database-service/signals/export?format=csv"
 STATUS = "/api/market-simulator/sim/status"

@@ -22,7 +22,7 @@ def test_each_service_of_the_list_is_there_in_its_own_words(fleet: DashboardFlee
     assert [row["name"] for row in rows] == [service.name for service in read_fleet().services]
     for row in rows:
         assert row["state"] == "ready", row
-        running = fleet.services.get(row["name"], fleet.dashboard)
+        running = fleet.services[row["name"]]
         own: dict[str, Any] = running.get("/health")
         assert (row["title"], row["port"]) == (own["service"], running.port)
         assert row["dependencies"] == own["dependencies"]

@@ -17,6 +17,7 @@ def test_without_a_word_services_are_where_the_list_says() -> None:
         "market-simulator": "http://127.0.0.1:5035",
         "database-service": "http://127.0.0.1:5020",
         "websocket-streaming": "http://127.0.0.1:5021",
+        "auth-gateway": "http://127.0.0.1:5022",
     }
 
 
@@ -26,6 +27,7 @@ def test_a_service_can_be_elsewhere() -> None:
         "market-simulator": "http://sim:1",
         "database-service": "https://db.example",
         "websocket-streaming": "http://127.0.0.1:5021",
+        "auth-gateway": "http://127.0.0.1:5022",
     }
 
 

@@ -1,6 +1,5 @@
 """The other services, as the dashboard reaches them."""
 
-import threading
 from collections.abc import Mapping
 
 from shared.errors import Unavailable
@@ -9,18 +8,18 @@ from shared.http_client import Answer, HttpClient, StreamedAnswer
 ANSWER_S = 5.0  # a whole answer for the page
 STREAM_S = 30.0  # from piece to piece of a streamed one
 MAX_ANSWER = 16_000_000  # bytes
-AT_ONCE = 32  # calls of one service: a hung one must not gather all of the page's requests
-TURN_S = 2.0  # a call waits so long for its turn
+AT_ONCE = 256  # calls of one service: a hung one must not gather all that browsers ask
+KEPT = 32  # connections that wait for the next call
 
 
 class Peer:
-    """One service: its clients, and turns for the calls of it. Opens nothing before the first call."""
+    """One service: its clients, and how many calls of it are under way. Opens nothing before the first call."""
 
     def __init__(self, name: str, url: str) -> None:
         self.name, self.url = name, url
-        self._client = HttpClient(url, timeout_s=ANSWER_S, max_bytes=MAX_ANSWER, connections=AT_ONCE)
+        self._client = HttpClient(url, timeout_s=ANSWER_S, max_bytes=MAX_ANSWER, connections=KEPT)
         self._streams = HttpClient(url, timeout_s=STREAM_S)
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._under_way = 0
 
     def send(
         self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -32,15 +31,15 @@ class Peer:
         except Unavailable as error:
             raise self._away(error) from None
         finally:
-            self._turns.release()
+            self._leave()
 
     def stream(self, target: str, headers: Mapping[str, str] | None = None) -> StreamedAnswer:
         """The head of the answer, and its body as it comes; the caller reads it or closes it. Raises Unavailable."""
         self._enter()
         try:
-            return self._streams.stream(target, headers=headers, on_close=self._turns.release)
+            return self._streams.stream(target, headers=headers, on_close=self._leave)
         except Unavailable as error:
-            self._turns.release()
+            self._leave()
             raise self._away(error) from None
 
     def close(self) -> None:
@@ -49,8 +48,12 @@ class Peer:
         self._streams.close()
 
     def _enter(self) -> None:
-        if not self._turns.acquire(timeout=TURN_S):
+        if self._under_way >= AT_ONCE:
             raise Unavailable(f"{self.name} has {AT_ONCE} calls to answer already")
+        self._under_way += 1
+
+    def _leave(self) -> None:
+        self._under_way -= 1
 
     def _away(self, error: Unavailable) -> Unavailable:
         return Unavailable(f"{self.name} is away: {error.message}")

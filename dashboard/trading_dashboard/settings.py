@@ -7,19 +7,9 @@ from pydantic import AfterValidator, Field
 
 from shared.config import Settings, split_list
 from shared.fleet import FleetService, read_fleet
+from shared.service_urls import ServiceUrls, service_urls
 
-SIMULATOR = "market-simulator"
 STREAMING = "websocket-streaming"
-
-
-def _urls(value: str) -> str:
-    known = {service.name for service in read_fleet().services}
-    for part in split_list(value):
-        name, _, url = part.partition("=")
-        where = urlsplit(url)
-        if name not in known or where.scheme not in {"http", "https"} or not where.hostname or where.port == 0:
-            raise ValueError("must be name=url by comma, such as database-service=http://127.0.0.1:5020")
-    return value
 
 
 def _stream(value: str) -> str:
@@ -37,7 +27,7 @@ class DashboardSettings(Settings):
 
     SERVICE: ClassVar[str | None] = "dashboard"
 
-    SERVICE_URLS: Annotated[str, AfterValidator(_urls)] = Field(
+    SERVICE_URLS: ServiceUrls = Field(
         "", description="where services listen, name=url by comma; unset: 127.0.0.1 and the ports of fleet.json"
     )
     STREAM_PUBLIC_URL: Annotated[str, AfterValidator(_stream)] = Field(
@@ -63,11 +53,4 @@ class DashboardSettings(Settings):
     @property
     def service_urls(self) -> dict[str, str]:
         """Name → base URL of every other service of the fleet, in fleet.json's order."""
-        others = [service for service in read_fleet().services if service.name != self.SERVICE]
-        urls = {service.name: f"http://127.0.0.1:{service.port}" for service in others}
-        urls[SIMULATOR] = self.SIMULATOR_URL
-        for part in split_list(self.SERVICE_URLS):
-            name, _, url = part.partition("=")
-            urls[name] = url.rstrip("/")
-        urls.pop(self.SERVICE or "", None)
-        return urls
+        return service_urls(self.SERVICE or "", self.SERVICE_URLS, self.SIMULATOR_URL)

@@ -2,12 +2,10 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime, timedelta
 
 from database_service.signals import Cursor
+from shared.clock import EPOCH, MICROSECOND
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 MAX_NUMBER = 2**63 - 1  # the widest integer that the databases hold
 MAX_TEXT = 64
 

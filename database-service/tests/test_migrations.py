@@ -20,9 +20,10 @@ from database_service.audit import START, extend
 from database_service.migrate import FOLDER, migrate, migrate_apart
 from database_service.signals import SignalFilter, content_of, stored
 from database_service.stores.open import open_store
-from database_service.stores.schema import HEAD, Moment, audit_head, metadata, signal_names
+from database_service.stores.schema import HEAD, audit_head, metadata, signal_names
 from database_service.stores.sqlite import sqlite_store
 from shared.errors import Unavailable
+from shared.sql.columns import Moment
 from shared.sql.postgres import postgres_engine
 from shared.sql.sqlite import sqlite_engine, sqlite_url
 from shared.testing.fakes import FakeClock

@@ -52,6 +52,8 @@ def add_exchange_routes(service: Service, find: Find) -> None:
         for path in SOCKETS:
             service.websocket(base + path, enter)
             service.websocket(f"{base}{path}/<path:rest>", enter)
+    # Exchange clients carry no voucher: what the exchange itself shows to anybody stays open behind the gateway, too.
+    service.unvouched += [*(f"{path}/" for path in (*PREFIXES, *SOCKETS)), *PREFIXES, *SOCKETS, PREFIX]
     for prefix in (*(f"{prefix}/" for prefix in PREFIXES), *SOCKETS):
         service.other_shape(prefix, _shape)
     service.other_shape(PREFIX, _shape_in_session)

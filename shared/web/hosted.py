@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from flask import Flask
 
+from shared.clock import Clock
 from shared.config import Settings
 from shared.health_check import HealthCheck
 from shared.logger import FleetLogger
@@ -12,6 +13,7 @@ from shared.openapi import RouteSpec
 from shared.web.hall import Gatekeeper
 from shared.web.record import Recorder
 from shared.web.websocket import Handler as WebSocketHandler
+from shared.web.websocket import Tunnel
 
 
 class Hosted(Protocol):
@@ -23,10 +25,13 @@ class Hosted(Protocol):
     app: Flask
     logger: FleetLogger
     health: HealthCheck
+    clock: Clock
     gate: Gatekeeper
     routes: list[RouteSpec]
     websocket_routes: list[tuple[str, WebSocketHandler]]
     foreign_websockets: list[str]
+    tunnels: list[tuple[str, Tunnel]]
+    unvouched: list[str]
     hot_routes: list[tuple[RouteSpec, Callable[..., Any]]]
     recorder: Recorder
     max_websockets: int

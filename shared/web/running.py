@@ -17,6 +17,7 @@ from shared.processes import die_with_parent
 from shared.web.connections import room_for_connections
 from shared.web.hosted import Hosted
 from shared.web.server import Server
+from shared.web.vouching import VoucherGate
 from shared.web.websocket import WebSocketGate
 
 STOP_S = 7.0  # the contract: out within 10 s, hooks included, on a busy machine, too
@@ -40,10 +41,12 @@ def serve(service: Hosted) -> None:
         origin_allowed=service.gate.allows_origin,
         host_allowed=service.gate.allows_host,
         pass_prefixes=tuple(service.foreign_websockets),
+        tunnels=service.tunnels,
         max_connections=min(service.max_websockets, room),
     )
     service.on_drain(application.close_all)
-    server = Server(listener, application, service, min(settings.MAX_CONNECTIONS, room))
+    vouched = VoucherGate(application, service.name, settings, service.clock, service.unvouched)
+    server = Server(listener, vouched, service, min(settings.MAX_CONNECTIONS, room))
     server.start()
     gevent.spawn(server.sweep)
     service.start()

@@ -45,16 +45,16 @@ class AliveAnswer(Answer):
 def add_standard_routes(service: Hosted) -> None:
     """Register the calls on the service's own app."""
 
-    @service.route("GET", "/health", summary="How the service and its dependencies are", answer=HealthAnswer)
+    @service.route("GET", "/health", needs="open", summary="How it and its dependencies are", answer=HealthAnswer)
     def health() -> Response:
         document = service.health.get_health()
         return json_answer(document, 503 if document["status"] == "unhealthy" else 200)
 
-    @service.route("GET", "/health/live", summary="Alive; asks nobody", answer=AliveAnswer)
+    @service.route("GET", "/health/live", needs="open", summary="Alive; asks nobody", answer=AliveAnswer)
     def live() -> Response:
         return json_answer({"status": "alive"})
 
-    @service.route("GET", "/health/ready", summary="May take traffic; 503 when not", answer=AliveAnswer)
+    @service.route("GET", "/health/ready", needs="open", summary="May take traffic; 503 when not", answer=AliveAnswer)
     def ready() -> Response:
         return json_answer({"status": service.readiness}, 200 if service.readiness == "ready" else 503)
 
@@ -67,7 +67,7 @@ def add_standard_routes(service: Hosted) -> None:
         text, content_type = metrics_module.scrape()
         return Response(text, content_type=content_type)
 
-    @service.route("GET", "/openapi.json", summary="This very description")
+    @service.route("GET", "/openapi.json", needs="open", summary="This very description")
     def openapi() -> Response:
         return json_answer(document())
 
@@ -77,15 +77,21 @@ def add_standard_routes(service: Hosted) -> None:
         routes = [*service.routes[standard:], *service.routes[:standard]]  # readers want the service's own calls first
         return build_document(health.name, health.version, health.port, routes)
 
-    @service.route("GET", "/docs", summary="A page to read and try the calls", content_type="text/html")
-    def docs() -> Response:
-        return _asset("docs.html", "text/html")
-
-    @service.route("GET", "/docs/docs.js", summary="The page's script", content_type="text/javascript")
-    def docs_script() -> Response:
-        return _asset("docs.js", "text/javascript")
-
+    page = service.route("GET", "/docs", needs="open", summary="A page to read and try them", content_type="text/html")
+    page(docs_page)
+    script = service.route("GET", "/docs/docs.js", needs="open", summary="Its script", content_type="text/javascript")
+    script(docs_script)
     standard = len(service.routes)
+
+
+def docs_page() -> Response:
+    """A page that shows the openapi.json beside it and tries its calls."""
+    return _asset("docs.html", "text/html")
+
+
+def docs_script() -> Response:
+    """That page's script."""
+    return _asset("docs.js", "text/javascript")
 
 
 def _asset(name: str, content_type: str) -> Response:

@@ -5,6 +5,7 @@ Extensions and subprotocols are not offered, so one encoded frame may serve any 
 
 import base64
 import binascii
+import contextlib
 import logging
 import re
 import socket
@@ -29,6 +30,7 @@ Handler = Callable[..., None]  # handler(ws, request, **path parameters)
 HostCheck = Callable[[str], bool]
 OriginCheck = Callable[[str | None, str], bool]  # (Origin header, Host header)
 WsgiApp = Callable[..., Iterable[bytes]]
+Tunnel = Callable[[dict[str, Any], socket.socket], None]  # tunnel(environ, the bare connection)
 
 
 def _anyone(*_headers: str | None) -> bool:
@@ -40,6 +42,8 @@ class WebSocketGate:
 
     `routes` are (werkzeug rule, handler) pairs; `host_allowed` judges the Host header, `origin_allowed` the Origin
     header (None: no browser) and Host. Upgrades below `pass_prefixes` go to `wsgi_app` (another library's WebSockets).
+    `tunnels` take the bare connection of upgrades below their prefix before any handshake; one that raises a FleetError
+    must have sent nothing.
     The server puts the raw socket into `environ["fleet.socket"]`; the connection is of no more use to it afterwards.
     """
 
@@ -51,6 +55,7 @@ class WebSocketGate:
         origin_allowed: OriginCheck = _anyone,
         host_allowed: HostCheck = _anyone,
         pass_prefixes: tuple[str, ...] = (),
+        tunnels: Iterable[tuple[str, Tunnel]] = (),
         max_connections: int = 10_000,
         max_message_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
@@ -59,6 +64,8 @@ class WebSocketGate:
         self._origin_allowed = origin_allowed
         self._host_allowed = host_allowed
         self._pass_prefixes = pass_prefixes
+        self._tunnels = tuple(tunnels)
+        self._tunnelled: set[socket.socket] = set()
         self._max_connections = max_connections
         self._max_message_bytes = max_message_bytes
         self._lock = threading.Lock()
@@ -73,7 +80,7 @@ class WebSocketGate:
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self._open)
+        return len(self._open) + len(self._tunnelled)
 
     def close_all(self, code: int = CloseCode.GOING_AWAY, reason: str = "the service stops") -> None:
         """Begin to close every connection (graceful stop); handlers see None from `receive`."""
@@ -81,26 +88,46 @@ class WebSocketGate:
             sockets = list(self._open)
         for ws in sockets:
             ws.close(code, reason)
+        for sock in list(self._tunnelled):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if not _has_token(environ.get("HTTP_UPGRADE", ""), "websocket") or path.startswith(self._pass_prefixes):
             return self._wsgi_app(environ, start_response)
         request = Request(environ)
+        tunnel = next((tunnel for prefix, tunnel in self._tunnels if path.startswith(prefix)), None)
         try:
+            if tunnel is not None:
+                self._through(tunnel, request)
+                return []
             handler, parameters = self._match(request)
             accept = self._check(request)
-            sock = environ.get("fleet.socket")
-            if sock is None:
-                raise Unavailable("this server can't open WebSockets")
-            if len(self._open) >= self._max_connections:
-                raise Unavailable("too many open WebSockets")
+            sock = self._room_for(environ)
         except _UpgradeRequired as error:
             return refuse(error, start_response, {"Sec-WebSocket-Version": "13"})
         except FleetError as error:
             return refuse(error, start_response)
         self._serve(sock, accept, handler, request, parameters)
         return []
+
+    def _room_for(self, environ: dict[str, Any]) -> socket.socket:
+        sock: socket.socket | None = environ.get("fleet.socket")
+        if sock is None:
+            raise Unavailable("this server can't open WebSockets")
+        if len(self._open) + len(self._tunnelled) >= self._max_connections:
+            raise Unavailable("too many open WebSockets")
+        return sock
+
+    def _through(self, tunnel: Tunnel, request: Request) -> None:
+        self._check(request)
+        sock = self._room_for(request.environ)
+        self._tunnelled.add(sock)
+        try:
+            tunnel(request.environ, sock)
+        finally:
+            self._tunnelled.discard(sock)
 
     def _match(self, request: Request) -> tuple[Handler, dict[str, Any]]:
         try:

@@ -7,6 +7,7 @@ as in database_load.py, the others by its entry in load.py.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -29,8 +30,10 @@ def simulator() -> Iterator[ServiceProcess]:
 def others(simulator: ServiceProcess) -> Iterator[str]:
     """SERVICE_URLS of a fleet for the dashboard to ask; nobody but it misuses that one."""
     free = {"RATE_LIMIT_ENABLED": "false", "SIMULATOR_URL": simulator.base_url}
-    with ServiceProcess("database-service", free) as database, ServiceProcess("websocket-streaming", free) as streaming:
-        running = {"market-simulator": simulator, "database-service": database, "websocket-streaming": streaming}
+    running = {"market-simulator": simulator}
+    with ExitStack() as stack:
+        for name in set(NAMES) - {"market-simulator", "dashboard"}:
+            running[name] = stack.enter_context(ServiceProcess(name, free))
         yield ",".join(f"{name}={process.base_url}" for name, process in running.items())
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from database_service.cursors import EPOCH, MICROSECOND
 from database_service.signals import FEWER, MAX_PORTION, Cursor, Portion, SignalFilter
+from shared.clock import EPOCH, MICROSECOND
 from shared.sql.connections import Connections, TooLong
 
 CONDITIONS = {

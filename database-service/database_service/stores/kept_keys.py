@@ -9,10 +9,9 @@ from collections import deque
 
 import sqlalchemy as sa
 
-from database_service.cursors import EPOCH, MICROSECOND
 from database_service.idempotency import KEEP, KeptAnswer, KeyName
 from database_service.stores.schema import idempotency_keys
-from shared.clock import Clock
+from shared.clock import EPOCH, MICROSECOND, Clock
 from shared.sql.connections import Connections
 
 MAX_NOTED = 100_000  # not yet written down: some seconds at full speed

@@ -6,7 +6,6 @@ sequence in the audit chain (audit.py): given by us, in commit order, never by t
 `signal_names`, written in the same transaction: a TimescaleDB hypertable can't hold a unique index without its time.
 """
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -24,33 +23,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )  # fmt: skip
-from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from database_service.cursors import EPOCH, MICROSECOND
+from shared.sql.columns import Moment
 
 HEAD = "0004"  # the newest migration: knowing it spares a start that is up to date from loading Alembic
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware UTC datetime to the microsecond."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """PostgreSQL has a type for it."""
-        return dialect.type_descriptor(TIMESTAMP(timezone=True) if dialect.name == "postgresql" else BigInteger())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """On the way in."""
-        return value if value is None or dialect.name == "postgresql" else (value - EPOCH) // MICROSECOND
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """On the way out."""
-        moment: datetime | None = value
-        if value is not None and dialect.name != "postgresql":
-            moment = EPOCH + value * MICROSECOND
-        return moment
 
 
 class Money(TypeDecorator[Decimal]):

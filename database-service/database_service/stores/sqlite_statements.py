@@ -12,10 +12,10 @@ import orjson
 import sqlalchemy as sa
 
 from database_service.audit import START, Head, link_hash
-from database_service.cursors import EPOCH, MICROSECOND
 from database_service.idempotency import KeptAnswer, KeyName
 from database_service.signals import StoredSignal
 from database_service.stores.statements import Known
+from shared.clock import EPOCH, MICROSECOND
 
 KEYS = """
     SELECT k.route, k.key, k.body_hash, k.answer

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
-from database_service.cursors import EPOCH, MICROSECOND
 from database_service.idempotency import KeptAnswer, KeyName
 from database_service.performance import StoredTrade
 from database_service.signals import OPTIONAL, Cursor, NewSignal, Submission
 from database_service.storage import Counts
 from database_service.stores.schema import performance, signals
 from database_service.stores.statements import chunks
-from shared.clock import parse_time
+from shared.clock import EPOCH, MICROSECOND, parse_time
 
 MAX_ANSWERS = 8_000_000  # characters of answers in memory at a time: a batch's may have a million
 MAX_CONFLICTS_SHOWN = 1000

@@ -1,4 +1,4 @@
-// Shows /openapi.json and lets one try its calls. No library, no build step; texts are set as text, never as HTML.
+// Shows the openapi.json beside it and lets one try its calls. No library, no build step; texts are set as text, never as HTML.
 "use strict";
 
 function element(tag, text, className) {
@@ -86,7 +86,9 @@ function call(path, method, operation, all) {
 }
 
 async function main() {
-  const description = await (await fetch("/openapi.json")).json();
+  const address = new URL("openapi.json", location.href);
+  const description = await (await fetch(address)).json();
+  const base = new URL(description.servers[0].url, address).pathname.replace(/\/$/, ""); // a gateway may stand before us
   document.title = description.info.title;
   document.getElementById("title").textContent = `${description.info.title} ${description.info.version}`;
   document.getElementById("note").textContent = description.info.description;
@@ -94,7 +96,7 @@ async function main() {
   calls.replaceChildren();
   for (const [path, operations] of Object.entries(description.paths)) {
     for (const [method, operation] of Object.entries(operations)) {
-      calls.append(call(path, method, operation, description.components.schemas));
+      calls.append(call(base + path, method, operation, description.components.schemas));
     }
   }
 }

@@ -1,0 +1,52 @@
+"""The calls about the audit log, for administrators."""
+
+from typing import Any
+
+import orjson
+
+from auth_gateway import bodies
+from auth_gateway.audit import AuditLog, Entry, Event, broken_at
+from auth_gateway.bodies import Credentials
+from auth_gateway.identity import Doorkeeper, Identity, Worker
+from auth_gateway.permissions import allows
+from auth_gateway.routes import address, guard_of
+from shared.errors import Forbidden
+from shared.service import Service
+
+
+def add_audit_routes(service: Service, doorkeeper: Doorkeeper, log: AuditLog, run: Worker) -> None:
+    """Register them. Who looks is recorded, too."""
+    identify = guard_of(doorkeeper)
+
+    def guard(headers: Credentials) -> Identity:
+        who = identify(headers)
+        if not allows(who.scopes, service.name, "admin"):
+            raise Forbidden("this is for administrators")
+        return who
+
+    known = {"headers": Credentials, "guard": guard, "errors": (401,), "needs": "admin"}
+
+    def looked(who: Identity, at: str) -> None:
+        run(log.record, Event("audit_read", who.account_id, address(), at), service.clock.now())
+
+    @service.route(
+        "GET", "/auth/audit", **known, query=bodies.AuditQuery, answer=bodies.ListAnswer,
+        summary="Who did what, newest first",
+    )  # fmt: skip
+    def audit(query: bodies.AuditQuery, who: Identity) -> dict[str, Any]:
+        entries: list[Entry] = run(log.entries, query.before, query.limit)
+        looked(who, f"{len(entries)} entries")
+        return {"data": [shown_entry(entry) for entry in entries]}
+
+    @service.route(
+        "GET", "/auth/audit/verify", **known, answer=bodies.DataAnswer, summary="Whether the log's chain is whole"
+    )
+    def verify(who: Identity) -> dict[str, Any]:
+        broken: int | None = run(lambda: broken_at(log.walk()))
+        looked(who, "the whole chain")
+        return {"data": {"whole": broken is None, "broken_at": broken}}
+
+
+def shown_entry(entry: Entry) -> dict[str, Any]:
+    """An entry as answers show it."""
+    return {"sequence": entry.sequence, "hash": entry.hash, "event": orjson.Fragment(entry.document)}

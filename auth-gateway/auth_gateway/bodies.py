@@ -1,0 +1,123 @@
+"""What requests may hold and what answers look like."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from auth_gateway.accounts import MAX_PASSWORD, Role
+from auth_gateway.api_keys import MAX_SYMBOLS
+from auth_gateway.permissions import MAX_SCOPES
+from shared.clock import parse_time
+from shared.web.models import Answer, Body, Headers, Query
+
+EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f.]+(?:\.[^@\s\x00-\x1f.]+)*")
+
+
+def _email(value: str) -> str:
+    if not EMAIL.fullmatch(value):
+        raise ValueError("must be an email address")
+    return value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must hold printable characters only, no blanks at its ends")
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("must be a time in ISO 8601, such as 2027-01-01T00:00:00Z")
+    return parse_time(value)
+
+
+Email = Annotated[str, Field(max_length=254, examples=["ada@example.org"]), AfterValidator(_email)]
+Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,39}$", examples=["ada"])]
+Password = Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD)]
+Scope = Annotated[str, Field(max_length=60, examples=["database-service:write"])]
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9_/-]{1,32}$")]
+
+
+class RegisterBody(Body):
+    """A new account."""
+
+    email: Email
+    username: Username
+    password: Password
+
+
+class LoginBody(Body):
+    """Email or username, and the password."""
+
+    email: Annotated[str, Field(min_length=1, max_length=254)] | None = None
+    username: Annotated[str, Field(min_length=1, max_length=254)] | None = None
+    password: Password
+
+    @model_validator(mode="after")
+    def _named(self) -> "LoginBody":
+        if self.email is None and self.username is None:
+            raise ValueError("email or username is required")
+        return self
+
+
+class RefreshBody(Body):
+    """A refresh token."""
+
+    refresh_token: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class PasswordBody(Body):
+    """The old password and the new one."""
+
+    old_password: Password
+    new_password: Password
+
+
+class KeyBody(Body):
+    """A new API key."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=MAX_SCOPES)] = Field(["*:read"])
+    symbols: Annotated[list[Symbol], Field(max_length=MAX_SYMBOLS)] = Field([], description="none: all")
+    per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    expires_at: Annotated[datetime, BeforeValidator(_moment)] | None = None
+
+
+class AccountBody(Body):
+    """What an administrator changes of an account."""
+
+    role: Role | None = None
+    plan: Annotated[str, Field(max_length=20)] | None = None
+    disabled: bool | None = None
+
+
+class AuditQuery(Query):
+    """Which part of the log."""
+
+    before: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class Credentials(Headers):
+    """Who calls."""
+
+    authorization: str | None = Field(
+        None, alias="Authorization", description="Bearer and an access token or an API key"
+    )
+    api_key: str | None = Field(None, alias="X-API-Key", description="an API key")
+
+
+class DataAnswer(Answer):
+    """An answer with its `data`."""
+
+    success: bool
+    data: dict[str, Any]
+
+
+class ListAnswer(Answer):
+    """An answer with a list."""
+
+    success: bool
+    data: list[dict[str, Any]]

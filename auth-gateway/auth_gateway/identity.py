@@ -1,0 +1,95 @@
+"""Who is calling: found out from an access token or an API key, and what they may do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cachetools import TTLCache
+
+from auth_gateway.accounts import Account, AccountStore, Role
+from auth_gateway.api_keys import KEY, ApiKey, ApiKeyStore
+from auth_gateway.denylist import Denylist
+from auth_gateway.permissions import ROLE_SCOPES, narrowed
+from auth_gateway.sessions import token_hash
+from auth_gateway.tokens import AccessTokens, refused
+
+KEY_MEMORY_S = 5.0  # how long another process may go on taking a key that this one revoked
+MAX_KEYS_REMEMBERED = 10_000
+Worker = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One caller. `session_id` by token, `key_id` by key; `symbols` empty: all."""
+
+    account_id: str
+    role: Role
+    plan: str
+    scopes: tuple[str, ...]
+    session_id: str | None = None
+    key_id: str | None = None
+    symbols: tuple[str, ...] = ()
+    per_minute: int | None = None
+    expires_at: float | None = None
+
+
+class Doorkeeper:
+    """Tells who calls. Raises Unauthorized where nobody can be made out, Unavailable where nobody can tell."""
+
+    def __init__(
+        self,
+        tokens: AccessTokens,
+        denylist: Denylist,
+        keys: ApiKeyStore,
+        accounts: AccountStore,
+        read: Worker,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ):
+        self._tokens, self._denylist, self._keys, self._accounts = tokens, denylist, keys, accounts
+        self._read, self._now = read, now
+        self._known: TTLCache[str, tuple[ApiKey, Account]] = TTLCache(MAX_KEYS_REMEMBERED, KEY_MEMORY_S, monotonic)
+
+    def identify(self, authorization: str | None, api_key: str | None) -> Identity:
+        """By `Authorization: Bearer …` (a token or a key) or `X-API-Key`; both at a time are refused."""
+        scheme, _, credential = (authorization or "").partition(" ")
+        if authorization is not None and api_key is None and scheme.lower() == "bearer":
+            credential = credential.strip()
+            return self._by_key(credential) if KEY.fullmatch(credential) else self._by_token(credential)
+        if api_key is not None and authorization is None and KEY.fullmatch(api_key):
+            return self._by_key(api_key)
+        raise refused()
+
+    def forget_keys(self) -> None:
+        """A key or an account changed: look anew."""
+        self._known.clear()
+
+    def _by_token(self, token: str) -> Identity:
+        claims = self._tokens.read(token)
+        if claims.session_id in self._denylist:
+            raise refused()
+        scopes = ROLE_SCOPES[claims.role]
+        return Identity(
+            claims.account_id, claims.role, claims.plan, scopes, claims.session_id, expires_at=claims.expires_at
+        )
+
+    def _by_key(self, secret: str) -> Identity:
+        hashed = token_hash(secret)
+        found = self._known.get(hashed) or self._read(self._look_up, hashed)
+        if found is None:
+            raise refused()
+        key, account = found
+        if not key.in_force(self._now()) or account.disabled:
+            raise refused()
+        self._known[hashed] = found
+        return Identity(
+            account.id, account.role, account.plan, narrowed(account.role, key.scopes), key_id=key.id,
+            symbols=key.symbols, per_minute=key.per_minute,
+            expires_at=key.expires_at.timestamp() if key.expires_at else None,
+        )  # fmt: skip
+
+    def _look_up(self, hashed: str) -> tuple[ApiKey, Account] | None:
+        key = self._keys.key_by_hash(hashed)
+        account = self._accounts.account(key.account_id) if key is not None else None
+        return (key, account) if key is not None and account is not None else None

@@ -1,0 +1,72 @@
+"""Accounts, sessions, API keys and the audit log."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+revision = "0001"
+down_revision = None
+
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+MOMENT = sa.BigInteger().with_variant(TIMESTAMP(timezone=True), "postgresql")
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    op.create_table(
+        "auth_accounts",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("email", sa.Text, nullable=False),
+        sa.Column("username", sa.Text, nullable=False),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("plan", sa.Text, nullable=False),
+        sa.Column("password_hash", sa.Text, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("disabled", sa.Boolean, nullable=False),
+    )
+    op.create_table(
+        "auth_login_names",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("account_id", sa.Text, sa.ForeignKey("auth_accounts.id"), nullable=False),
+    )
+    op.create_table(
+        "auth_sessions",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("account_id", sa.Text, sa.ForeignKey("auth_accounts.id"), nullable=False, index=True),
+        sa.Column("begun_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False, index=True),
+        sa.Column("ended_at", MOMENT, index=True),
+    )
+    session = sa.ForeignKey("auth_sessions.id", ondelete="CASCADE")
+    op.create_table(
+        "auth_refresh_tokens",
+        sa.Column("hash", sa.Text, primary_key=True),
+        sa.Column("session_id", sa.Text, session, nullable=False, index=True),
+        sa.Column("used_at", MOMENT),
+    )
+    op.create_table(
+        "auth_api_keys",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("account_id", sa.Text, sa.ForeignKey("auth_accounts.id"), nullable=False),
+        sa.Column("hash", sa.Text, nullable=False, unique=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("shown", sa.Text, nullable=False),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("symbols", sa.Text, nullable=False),
+        sa.Column("per_minute", sa.Integer),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT),
+        sa.Column("revoked_at", MOMENT),
+    )
+    op.create_index("auth_keys_of", "auth_api_keys", ["account_id", "created_at"])
+    op.create_table(
+        "auth_audit_log",
+        sa.Column("sequence", NUMBER, primary_key=True, autoincrement=False),
+        sa.Column("hash", sa.Text, nullable=False),
+        sa.Column("document", sa.Text, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """There is nothing before the first."""
+    raise NotImplementedError

@@ -1,0 +1,109 @@
+"""Everything below /api: to the services, each under its own name, and what is said of all of them together."""
+
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, quote, urlencode
+
+from flask import Response, g, request
+from werkzeug.datastructures import Headers
+
+from auth_gateway.headers import Pairs, to_service
+from auth_gateway.identity import Identity
+from auth_gateway.passage import Call, Passage
+from shared.errors import NotFound
+from shared.logger import request_id
+from shared.rate_limiter import client_address
+from shared.service import Service
+from shared.voucher import HEADER
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+SAFE_IN_PATH = "/:@!$&'()*+,;=~-._"
+TOKEN = "access_token"  # noqa: S105  # a name; browsers can't set headers on a WebSocket, so it may stand in the query
+
+
+class Answered(Protocol):
+    """What a service answered."""
+
+    @property
+    def status(self) -> int:
+        """HTTP's."""
+        ...
+
+    @property
+    def headers(self) -> Pairs:
+        """Those that may cross."""
+        ...
+
+    @property
+    def body(self) -> Iterator[bytes]:
+        """As it comes."""
+        ...
+
+
+Send = Callable[..., Answered]  # (service, method, target, headers, body[, within_s])
+Connect = Callable[[str, str, Pairs, socket.socket], None]  # (URL, target, headers, client)
+Vouch = Callable[[str, "Identity | None", str], str]  # (service, who, address) -> the header's value
+
+
+class Door:
+    """The way of one request through the gateway."""
+
+    def __init__(self, services: Mapping[str, str], passage: Passage, vouch: Vouch, send: Send, connect: Connect):
+        """`services`: the URL of each by name."""
+        self.services, self._passage, self._vouch = services, passage, vouch
+        self._send, self._connect = send, connect
+
+    def forward(self, name: str, rest: str) -> Response:
+        """A request of Flask's to a service."""
+        path, query, body = f"/{rest}", dict(request.args), request.get_data(cache=False)
+        headers = self._admit(name, path, query, body, request.environ, g.setdefault("limit_headers", {}))
+        wanted = target(path, request.query_string.decode("latin-1"))
+        answer = self._send(name, request.method, wanted, headers, body)
+        return Response(answer.body, answer.status, Headers(answer.headers), direct_passthrough=True)
+
+    def tunnel(self, environ: dict[str, Any], client: socket.socket) -> None:
+        """A WebSocket to a service; see `shared.web.websocket.Tunnel`."""
+        _, _, name, rest = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace").split("/", 3)
+        raw_query = environ.get("QUERY_STRING", "")
+        query = dict(parse_qsl(raw_query, keep_blank_values=True))
+        headers = self._admit(name, f"/{rest}", query, b"", environ, {})
+        self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client)
+
+    def _admit(
+        self, name: str, path: str, query: Mapping[str, str], body: bytes, environ: Mapping[str, Any],
+        limit_headers: dict[str, str],
+    ) -> Pairs:  # fmt: skip
+        """The headers that go to the service. Raises NotFound, Unauthorized, Forbidden, RateLimited."""
+        if name not in self.services:
+            raise NotFound(f"there is no service {name[:40]!r}; /api/health lists them")
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        if authorization is None and path.startswith(("/socket.io", "/stream/")) and query.get(TOKEN):
+            authorization = f"Bearer {query[TOKEN]}"
+        client, method = client_address(environ), environ["REQUEST_METHOD"]
+        call = Call(name, method, path, query, body, client, authorization, environ.get("HTTP_X_API_KEY"))
+        who = self._passage.judge(call, limit_headers)
+        return [
+            *(pair for pair in to_service(environ) if pair[0] != "X-Request-Id"),
+            ("X-Forwarded-For", client),
+            ("X-Forwarded-Proto", environ.get("wsgi.url_scheme", "http")),
+            ("X-Request-ID", request_id.get() or uuid.uuid4().hex),
+            (HEADER, self._vouch(name, who, client)),
+        ]
+
+
+def target(path: str, query: str) -> str:
+    """Path and query as they go to the service: the path quoted anew, no token of ours in the query."""
+    quoted = quote(path.encode("latin-1", "replace") if path.isascii() else path.encode(), safe=SAFE_IN_PATH)
+    if f"{TOKEN}=" in query:
+        query = urlencode([(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != TOKEN])
+    return f"{quoted}?{query}" if query else quoted
+
+
+def add_proxy_routes(service: Service, door: Door) -> None:
+    """Register the way to every service."""
+
+    service.app.add_url_rule("/api/<name>/", "api", door.forward, methods=METHODS, defaults={"rest": ""})
+    service.app.add_url_rule("/api/<name>/<path:rest>", "api", door.forward, methods=METHODS)
+    service.tunnel("/api/", door.tunnel)

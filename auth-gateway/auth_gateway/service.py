@@ -1,0 +1,115 @@
+"""Puts auth-gateway together: where accounts lie, who checks passwords, what health and counters say."""
+
+import functools
+from datetime import timedelta
+
+from auth_gateway.attempts import Attempts
+from auth_gateway.audit_routes import add_audit_routes
+from auth_gateway.denylist import Denylist
+from auth_gateway.descriptions import Descriptions
+from auth_gateway.forwarding.forwarder import Answer, Forwarder
+from auth_gateway.forwarding.tunnel import tunnel
+from auth_gateway.hashing.argon2_hasher import Argon2Hasher
+from auth_gateway.hashing.common import is_common
+from auth_gateway.identity import Doorkeeper, Identity
+from auth_gateway.keyring import Keyring
+from auth_gateway.login import Login, PasswordRules
+from auth_gateway.migrate import migrate_apart
+from auth_gateway.overview_routes import add_overview_routes
+from auth_gateway.passage import Passage
+from auth_gateway.proxy_routes import Door, add_proxy_routes
+from auth_gateway.routes import add_routes
+from auth_gateway.settings import AuthSettings
+from auth_gateway.stores.accounts import SqlAccounts
+from auth_gateway.stores.api_keys import SqlApiKeys
+from auth_gateway.stores.audit_log import SqlAuditLog
+from auth_gateway.stores.database import Database
+from auth_gateway.stores.sessions import SqlSessions
+from auth_gateway.stores.shared_denials import RedisDenials
+from auth_gateway.tokens import AccessTokens
+from shared.clock import Clock
+from shared.fleet import read_fleet
+from shared.offload import Offload
+from shared.redis_cache import RedisCache
+from shared.service import Service, create_service
+from shared.sql.keeper import Keeper
+from shared.sql.leash import Leash
+from shared.voucher import HEADER, Voucher, make_voucher
+
+NAME = "auth-gateway"
+ASK_S = 3.0
+OURSELVES = "127.0.0.1"
+THREADS = 4  # native threads for the database
+
+
+def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> Service:
+    """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
+    settings = settings or AuthSettings.read()
+    service = create_service(NAME, settings, import_name="auth_gateway", clock=clock)
+    service.unvouched.append("/")  # it judges every call itself
+    now, monotonic = service.clock.now, service.clock.monotonic
+    leash = Leash(monotonic)
+    database = Database.open(settings.database_url, settings.sqlite_path, service.clock, leash)
+    offload, hasher, cache = Offload(THREADS), Argon2Hasher(), RedisCache.from_settings(settings)
+    accounts, sessions = SqlAccounts(database.connections), SqlSessions(database.connections)
+    keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
+    tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
+    denylist = Denylist(
+        settings.ACCESS_TOKEN_S, RedisDenials(cache), lambda sid: bool(offload.call(sessions.has_ended, sid)), monotonic
+    )
+    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, offload.call, now, monotonic)
+    rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
+    login = Login(
+        accounts, sessions, log, hasher, tokens, denylist, Attempts(cache), rules, offload.call, now,
+        timedelta(days=settings.SESSION_DAYS),
+    )  # fmt: skip
+    names = [member.name for member in read_fleet().services]
+    keyring = Keyring(keys, log, doorkeeper, names, offload.call, now)
+    add_routes(service, settings, login, keyring, doorkeeper)
+    add_audit_routes(service, doorkeeper, log, offload.call)
+    _add_fleet(service, settings, doorkeeper)
+    _live(service, settings, database, offload, hasher, leash, cache)
+    return service
+
+
+def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper) -> None:
+    """The way to the other services, and what is said of all of them."""
+    urls = settings.service_urls
+    forwarder = Forwarder(urls, service.clock.monotonic)
+    service.on_stop(forwarder.close)
+    secret = functools.cache(settings.fleet_secret)
+
+    def vouch(name: str, who: Identity | None, address: str) -> str:
+        voucher = Voucher(address, who.account_id, who.role) if who else Voucher(address)
+        return make_voucher(secret(), name, voucher, service.clock.now().timestamp())
+
+    def ask(name: str, target: str) -> Answer:
+        """What the gateway itself wants to know of a service."""
+        return forwarder.send(name, "GET", target, [(HEADER, vouch(name, None, OURSELVES))], b"", ASK_S)
+
+    check = service.limiter.check if settings.RATE_LIMIT_ENABLED else None
+    descriptions = Descriptions(ask, urls, service.clock.monotonic)
+    passage = Passage(doorkeeper, descriptions.needs, check, settings.RATE_LIMIT_API_IP, settings.AUTH_REQUIRED)
+    add_overview_routes(service, descriptions, list(urls), ask)
+    add_proxy_routes(service, Door(urls, passage, vouch, forwarder.send, tunnel))
+
+
+def _live(
+    service: Service, settings: AuthSettings, database: Database, offload: Offload, hasher: Argon2Hasher,
+    leash: Leash, cache: RedisCache,
+) -> None:  # fmt: skip
+    """What starts and stops with the service, and what its health says."""
+    keeper = Keeper(database, lambda: migrate_apart(settings.store_url), offload.call, service.logger)
+
+    def state() -> dict[str, str]:
+        offload.call(database.probe)
+        return {"status": "healthy", "detail": "PostgreSQL" if settings.database_url else "SQLite"}
+
+    service.health.add_dependency("cache", cache.status)
+    service.health.add_dependency("database", state, timeout_s=2.0)
+    if settings.database_url:
+        service.on_start(leash.start)
+        service.on_stop(leash.stop)
+    service.on_start(keeper.start)
+    for close in (cache.close, database.close, offload.close, hasher.close, keeper.stop):
+        service.on_stop(close)

@@ -1,0 +1,1 @@
+"""Every place that keeps accounts, sessions, keys and the audit log."""

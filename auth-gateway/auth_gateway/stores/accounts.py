@@ -1,0 +1,57 @@
+"""Accounts in a SQL database."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from auth_gateway.accounts import Account, Role, login_key
+from auth_gateway.stores.schema import accounts, login_names
+from shared.sql.connections import Connections
+
+
+class SqlAccounts:
+    """See `AccountStore`."""
+
+    def __init__(self, connections: Connections):
+        self._connections = connections
+
+    def add_account(self, account: Account) -> bool:
+        """See `AccountStore.add_account`."""
+        names = {login_key(account.email), login_key(account.username)}
+
+        def add(link: sa.Connection) -> bool:
+            taken = sa.select(login_names.c.name).where(login_names.c.name.in_(names)).limit(1)
+            if link.execute(taken).first() is not None:
+                return False
+            link.execute(sa.insert(accounts).values({name: getattr(account, name) for name in Account.__slots__}))
+            link.execute(sa.insert(login_names), [{"name": name, "account_id": account.id} for name in names])
+            return True
+
+        return self._connections.transact(add)
+
+    def account(self, account_id: str) -> Account | None:
+        """See `AccountStore.account`."""
+        return self._one(sa.select(accounts).where(accounts.c.id == account_id))
+
+    def account_named(self, name: str) -> Account | None:
+        """See `AccountStore.account_named`."""
+        joined = accounts.join(login_names, login_names.c.account_id == accounts.c.id)
+        return self._one(sa.select(accounts).select_from(joined).where(login_names.c.name == name))
+
+    def change_password(self, account_id: str, password_hash: str) -> None:
+        """See `AccountStore.change_password`."""
+        self._change(account_id, {"password_hash": password_hash})
+
+    def change_account(self, account_id: str, role: Role | None, plan: str | None, disabled: bool | None) -> bool:
+        """See `AccountStore.change_account`."""
+        asked: dict[str, Any] = {"role": role, "plan": plan, "disabled": disabled}
+        return self._change(account_id, {name: value for name, value in asked.items() if value is not None})
+
+    def _change(self, account_id: str, values: dict[str, Any]) -> bool:
+        change = sa.update(accounts).where(accounts.c.id == account_id).values(**values)
+        return self._connections.transact(lambda link: link.execute(change).rowcount == 1)
+
+    def _one(self, query: sa.Select[Any]) -> Account | None:
+        with self._connections.reading() as link:
+            row = link.execute(query).one_or_none()
+        return None if row is None else Account(**{name: getattr(row, name) for name in Account.__slots__})

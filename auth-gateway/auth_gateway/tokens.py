@@ -1,0 +1,87 @@
+"""Access tokens: short-lived JWTs, signed by HS256 with a key that only the gateway holds.
+
+What RFC 8725 asks for: one algorithm and no other (3.1), a key of 256 bits (3.5), issuer and audience checked (3.8,
+3.9), a type of their own (3.11), an end always; a key id that we don't know is refused and looked up nowhere (3.10).
+HS256, because checker and issuer are one service: 40 µs a check, where an elliptic curve takes three times that.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jwt
+
+from auth_gateway.accounts import ROLES, Account, Role
+from shared.errors import Unauthorized
+
+ALGORITHM, TYPE = "HS256", "at+jwt"  # RFC 9068, 2.1
+ISSUER = AUDIENCE = "trading-fleet"
+CLAIMS = ("iss", "aud", "sub", "sid", "jti", "role", "plan", "iat", "exp")
+MIN_SECRET_BYTES = 32
+MAX_TOKEN = 4096  # characters
+LEEWAY_S = 5.0  # between our own processes' clocks
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a valid token says. `expires_at` in seconds since 1970."""
+
+    account_id: str
+    session_id: str
+    token_id: str
+    role: Role
+    plan: str
+    expires_at: float
+
+
+class AccessTokens:
+    """Makes tokens with the first of `keys` and takes those made with any (so that a key can be exchanged)."""
+
+    def __init__(self, keys: Sequence[bytes], lifetime_s: float, now: Callable[[], datetime]):
+        if not keys or any(len(key) < MIN_SECRET_BYTES for key in keys):
+            raise ValueError(f"a key must have at least {MIN_SECRET_BYTES} bytes")
+        self._keys = {key_id(key): key for key in keys}
+        self._current = key_id(keys[0])
+        self.lifetime_s, self._now = lifetime_s, now
+
+    def make(self, account: Account, session_id: str) -> str:
+        """A token for this account in this session."""
+        issued = self._now().timestamp()
+        claims: dict[str, Any] = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": account.id, "sid": session_id, "jti": secrets.token_hex(16),
+            "role": account.role, "plan": account.plan, "iat": int(issued), "exp": int(issued + self.lifetime_s),
+        }  # fmt: skip
+        headers = {"kid": self._current, "typ": TYPE}
+        return jwt.encode(claims, self._keys[self._current], ALGORITHM, headers=headers)
+
+    def read(self, token: str) -> Claims:
+        """What the token says. Raises Unauthorized unless it is ours, whole and in force; why is not told apart."""
+        if len(token) > MAX_TOKEN:
+            raise refused()
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._keys.get(header.get("kid", "")) if header.get("typ") == TYPE else None
+            if key is None:
+                raise refused()
+            # The end is judged below, by the service's own clock.
+            options: Any = {"require": list(CLAIMS), "verify_exp": False, "verify_iat": False}
+            said = jwt.decode(token, key, [ALGORITHM], options=options, audience=AUDIENCE, issuer=ISSUER)
+            claims = Claims(said["sub"], said["sid"], said["jti"], said["role"], said["plan"], float(said["exp"]))
+        except (jwt.InvalidTokenError, ValueError, TypeError):
+            raise refused() from None
+        if claims.expires_at <= self._now().timestamp() - LEEWAY_S or claims.role not in ROLES:
+            raise refused()
+        return claims
+
+
+def key_id(key: bytes) -> str:
+    """What names a key without telling it."""
+    return hashlib.sha256(b"key id\0" + key).hexdigest()[:16]
+
+
+def refused() -> Unauthorized:
+    """The one answer to every token or key that is not in force."""
+    return Unauthorized("this needs a valid access token or API key; log in again or ask for another key")

@@ -1,0 +1,245 @@
+"""The whole way: client, gateway, real services; a fleet that asks everybody for a login or a key."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import socketio
+import urllib3
+import websocket
+
+from shared.fleet import ROOT
+from shared.testing.contract import ServiceContract
+from shared.testing.net import wait_until
+from shared.testing.process import ServiceProcess
+
+from .conftest import ADA, bearer
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.api]
+http = urllib3.PoolManager(timeout=10, retries=False)
+SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
+SECRET = "a secret of the fleet, long enough for it"
+# What anybody may call through the gateway; everything else needs a login or a key.
+OPEN = {
+    "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/docs.js",
+    "/auth/register", "/auth/login", "/auth/refresh", "/api/health", "/api/openapi.json", "/api/docs",
+    "/api/docs/docs.js",
+}  # fmt: skip
+
+
+@dataclass
+class Gateway:
+    """A running fleet behind its gateway."""
+
+    process: ServiceProcess
+    services: dict[str, ServiceProcess]
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> urllib3.BaseHTTPResponse:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None:
+            given["Content-Type"] = "application/json"
+        sent = json.dumps(body).encode() if body is not None else None
+        return http.request(method, self.process.base_url + path, body=sent, headers=given)
+
+    def token(self, username: str) -> dict[str, str]:
+        answer = self.ask("POST", "/auth/login", {"username": username, "password": ADA["password"]})
+        return bearer(answer.json()["data"]["access_token"])
+
+    def account(self, username: str, role: str) -> dict[str, str]:
+        """A new account of that role, made by hand on the machine, logged in."""
+        create = ["create", username, f"{username}@example.org", "--role", role]
+        env = {"VAR_DIR": str(self.process.var_dir), "ENV_FILES": "false", "PATH": os.environ["PATH"]}
+        subprocess.run(
+            [sys.executable, "-m", "auth_gateway.admin", *create], input=ADA["password"], text=True, check=True,
+            env=env, cwd=ROOT / "auth-gateway", capture_output=True,
+        )  # fmt: skip
+        return self.token(username)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    env = {"AUTH_REQUIRED": "true", "FLEET_SECRET": SECRET, "RATE_LIMIT_ENABLED": "false"}
+    with (
+        ServiceProcess("market-simulator", env) as simulator,
+        ServiceProcess("database-service", env) as database,
+        ServiceProcess("websocket-streaming", {**env, "SIMULATOR_URL": simulator.base_url}) as stream,
+    ):
+        services = {"market-simulator": simulator, "database-service": database, "websocket-streaming": stream}
+        urls = ",".join(f"{name}={process.base_url}" for name, process in services.items())
+        with ServiceProcess("auth-gateway", {**env, "SERVICE_URLS": urls}) as process:
+            yield Gateway(process, services)
+
+
+@pytest.fixture(scope="module")
+def trader(gateway: Gateway) -> dict[str, str]:
+    return gateway.account("trader", "trader")
+
+
+@pytest.fixture(scope="module")
+def reader(gateway: Gateway) -> dict[str, str]:
+    return gateway.account("reader", "reader")
+
+
+@pytest.fixture(scope="module")
+def admin(gateway: Gateway) -> dict[str, str]:
+    return gateway.account("admin", "admin")
+
+
+def key(gateway: Gateway, token: dict[str, str], **asked: Any) -> dict[str, str]:
+    answer = gateway.ask("POST", "/auth/keys", {"name": "a key"} | asked, **token)
+    assert answer.status == 200, answer.data
+    return {"X-API-Key": answer.json()["data"]["key"]}
+
+
+class TestContract(ServiceContract):
+    name, title = "auth-gateway", "Auth Gateway"
+
+    @pytest.fixture
+    def base_url(self, gateway: Gateway) -> str:
+        return gateway.process.base_url
+
+
+def test_nothing_of_the_whole_fleet_is_open_that_is_not_on_the_list(gateway: Gateway, reader: dict[str, str]) -> None:
+    document = gateway.ask("GET", "/api/openapi.json").json()
+    assert {path.split("/")[2] for path in document["paths"] if path.startswith("/api/")} >= set(gateway.services)
+    checked = 0
+    for path, operations in document["paths"].items():
+        inner = next((path.removeprefix(f"/api/{n}") for n in gateway.services if path.startswith(f"/api/{n}/")), path)
+        for method, operation in operations.items():
+            concrete = path.replace("{", "").replace("}", "")
+            status = gateway.ask(method.upper(), concrete).status
+            if inner in OPEN:
+                assert operation["x-needs"] == "open", path
+                assert status not in (401, 403), (method, path, status)
+            elif inner in ("/stats", "/metrics", "/api/market/prices") and inner == path:
+                continue  # the gateway's own, for those who run it: nothing of a client's
+            else:
+                assert operation["x-needs"] != "open", path
+                assert status == 401, (method, path, status)
+            if operation["x-needs"] == "write" and path.startswith("/api/"):
+                assert gateway.ask(method.upper(), concrete, {}, **reader).status == 403, path
+            checked += 1
+    assert checked > 50
+
+
+def test_a_service_itself_answers_only_what_comes_through_the_gateway(gateway: Gateway) -> None:
+    for name, process in gateway.services.items():
+        assert http.request("GET", f"{process.base_url}/health").status == 200
+        for path in ("/stats", "/signals/history", "/price/BTCUSDT", "/sim/status", "/socket.io/?EIO=4"):
+            answer = http.request("GET", process.base_url + path)
+            assert (answer.status, answer.json()["error"]["code"]) == (401, "unauthorized"), (name, path)
+        forged = http.request("GET", f"{process.base_url}/stats", headers={"X-Fleet-Voucher": "9999999999.x.e30.AAAA"})
+        assert forged.status == 401
+
+
+def test_the_exchange_that_the_simulator_plays_stays_open(gateway: Gateway) -> None:
+    assert http.request("GET", f"{gateway.services['market-simulator'].base_url}/api/v3/ping").status == 200
+
+
+def test_a_signal_goes_in_and_comes_out(gateway: Gateway, trader: dict[str, str]) -> None:
+    saved = gateway.ask("POST", "/api/database-service/signals/save", SIGNAL, **trader)
+    assert saved.status == 200, saved.data
+    read = gateway.ask("GET", f"/api/database-service/signals/{saved.json()['signal_id']}", **trader)
+    assert read.json()["data"]["price"] == 110000
+    exported = gateway.ask("GET", "/api/database-service/signals/export?format=csv", **trader)
+    assert saved.json()["signal_id"] in exported.data.decode()
+
+
+def test_a_services_own_refusal_comes_through_as_it_is(gateway: Gateway, trader: dict[str, str]) -> None:
+    answer = gateway.ask("POST", "/api/database-service/signals/save", SIGNAL | {"price": -1}, **trader)
+    assert answer.status == 422
+    assert answer.json()["error"]["details"][0]["field"] == "price"
+    assert gateway.ask("GET", "/api/no-such-service/x", **trader).status == 404
+
+
+def test_a_reader_reads_and_does_not_write(gateway: Gateway, reader: dict[str, str]) -> None:
+    assert gateway.ask("GET", "/api/database-service/signals/history", **reader).status == 200
+    assert gateway.ask("POST", "/api/database-service/signals/save", SIGNAL, **reader).status == 403
+
+
+def test_a_key_opens_its_services_and_symbols_alone(gateway: Gateway, trader: dict[str, str]) -> None:
+    bound = key(gateway, trader, scopes=["websocket-streaming:read", "database-service:write"], symbols=["BTCUSDT"])
+    assert gateway.ask("GET", "/api/websocket-streaming/price/BTCUSDT", **bound).status == 200
+    assert gateway.ask("GET", "/api/websocket-streaming/price/ETHUSDT", **bound).status == 403
+    assert gateway.ask("GET", "/api/market-simulator/sim/status", **bound).status == 403
+    assert gateway.ask("POST", "/api/database-service/signals/save", SIGNAL, **bound).status == 200
+    other = SIGNAL | {"symbol": "ETHUSDT"}
+    assert gateway.ask("POST", "/api/database-service/signals/save", other, **bound).status == 403
+    assert gateway.ask("POST", "/api/database-service/signals/batch", [SIGNAL, other], **bound).status == 403
+    assert gateway.ask("GET", "/api/database-service/signals/history", **bound).status == 403
+    assert gateway.ask("GET", "/api/database-service/signals/history?symbol=btcusdt", **bound).status == 200
+    assert gateway.ask("GET", "/api/websocket-streaming/socket.io/?EIO=4&transport=polling", **bound).status == 403
+
+
+def test_who_the_client_is_says_the_gateway_and_nobody_else(gateway: Gateway, trader: dict[str, str]) -> None:
+    spoofed = {"X-Fleet-Voucher": "x", "X-Forwarded-For": "192.0.2.1", "X-Real-IP": "192.0.2.1", "Connection": "X-Odd"}
+    answer = gateway.ask("GET", "/api/database-service/stats", X_Odd="1", **spoofed, **trader)
+    assert answer.status == 200
+
+
+def test_a_request_keeps_its_id_on_the_whole_way(gateway: Gateway, trader: dict[str, str]) -> None:
+    answer = gateway.ask("GET", "/api/database-service/stats", X_Request_ID="from-the-client", **trader)
+    assert answer.headers.getlist("X-Request-ID") == ["from-the-client"]
+    wait_until(lambda: "from-the-client" in gateway.services["database-service"].log)
+
+
+def test_socket_io_works_through_the_gateway_with_the_official_client(gateway: Gateway, trader: dict[str, str]) -> None:
+    got: list[dict[str, Any]] = []
+    client = socketio.Client(reconnection=False)
+    client.on("price_update", got.append)
+    client.connect(gateway.process.base_url, headers=trader, socketio_path="/api/websocket-streaming/socket.io")
+    try:
+        client.emit("subscribe", {"symbols": ["BTCUSDT"]})
+        wait_until(lambda: len(got) >= 3)
+        assert client.transport() == "websocket"
+    finally:
+        client.disconnect()
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        socketio.Client(reconnection=False).connect(
+            gateway.process.base_url, socketio_path="/api/websocket-streaming/socket.io"
+        )
+
+
+def test_a_browsers_websocket_names_its_token_in_the_address(gateway: Gateway, trader: dict[str, str]) -> None:
+    address = f"{gateway.process.ws_url}/api/websocket-streaming/stream/price/BTCUSDT"
+    token = trader["Authorization"].removeprefix("Bearer ")
+    link = websocket.create_connection(f"{address}?access_token={token}", timeout=10)
+    assert json.loads(link.recv())["event"] == "price_update"
+    link.close()
+    with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
+        websocket.create_connection(address, timeout=10)
+    assert token not in gateway.services["websocket-streaming"].log + gateway.process.log
+
+
+def test_all_prices_and_the_state_of_all_in_one_call(gateway: Gateway, trader: dict[str, str]) -> None:
+    prices = gateway.ask("GET", "/api/market/prices", **trader).json()["data"]
+    assert {price["symbol"] for price in prices["prices"]} >= {"BTCUSDT", "ETHUSDT"}
+    assert gateway.ask("GET", "/api/market/prices?symbols=BTC%20USDT", **trader).status == 422
+    health = gateway.ask("GET", "/api/health").json()["data"]
+    assert health["services"]["database-service"]["status"] == "healthy"
+
+
+def test_the_audit_log_is_for_administrators_and_whole(
+    gateway: Gateway, trader: dict[str, str], admin: dict[str, str]
+) -> None:
+    assert gateway.ask("GET", "/auth/audit", **trader).status == 403
+    actions = {entry["event"]["action"] for entry in gateway.ask("GET", "/auth/audit", **admin).json()["data"]}
+    assert {"register", "login", "key_made"} <= actions
+    assert gateway.ask("GET", "/auth/audit/verify", **admin).json()["data"] == {"whole": True, "broken_at": None}
+
+
+def test_a_service_that_is_away_is_told_at_once_and_comes_back(gateway: Gateway, trader: dict[str, str]) -> None:
+    simulator = gateway.services["market-simulator"]
+    simulator.kill()
+    for _ in range(8):
+        answer = gateway.ask("GET", "/api/market-simulator/sim/status", **trader)
+        assert (answer.status, answer.json()["error"]["code"]) == (503, "unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert gateway.ask("GET", "/api/health").json()["data"]["services"]["market-simulator"]["status"] == "down"
+    simulator.restart()
+    wait_until(lambda: gateway.ask("GET", "/api/market-simulator/sim/status", **trader).status == 200, timeout_s=15)

@@ -1,0 +1,45 @@
+"""Who may call a service that stands behind the gateway: whoever brings the gateway's voucher."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shared.clock import Clock
+from shared.config import Settings
+from shared.errors import Unauthorized
+from shared.voucher import HEADER, read_voucher
+from shared.web.answers import refuse
+
+# Whoever supervises or scrapes asks these on the inner side; they hold no secret and change nothing.
+UNVOUCHED = ("/health", "/health/live", "/health/ready", "/metrics")
+KEY = "HTTP_" + HEADER.upper().replace("-", "_")
+WsgiApp = Callable[..., Iterable[bytes]]
+
+
+class VoucherGate:
+    """WSGI middleware before everything else of a service.
+
+    A voucher that is there must hold; then the request counts as the client's whom it names. With AUTH_REQUIRED one
+    must be there, the paths in `unvouched` aside (with a `/` at the end: all below).
+    """
+
+    def __init__(self, wsgi_app: WsgiApp, name: str, settings: Settings, clock: Clock, unvouched: Iterable[str]):
+        self._wsgi_app, self._name, self._settings, self._clock = wsgi_app, name, settings, clock
+        self._unvouched = frozenset(unvouched)
+        self._below = tuple(path for path in self._unvouched if path.endswith("/"))
+        self._secret = functools.cache(settings.fleet_secret)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        header, is_open = environ.pop(KEY, None), self._is_open(environ.get("PATH_INFO", ""))
+        voucher = header and read_voucher(self._secret(), self._name, header, self._clock.now().timestamp())
+        if voucher:
+            environ["REMOTE_ADDR"] = voucher.address
+        elif header is not None and not is_open:
+            return refuse(Unauthorized("this voucher is not in force"), start_response)
+        elif self._settings.AUTH_REQUIRED and not is_open:
+            text = "this service is behind auth-gateway: call it through there, with a login or an API key"
+            return refuse(Unauthorized(text), start_response)
+        return self._wsgi_app(environ, start_response)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._unvouched or path.startswith(self._below)
