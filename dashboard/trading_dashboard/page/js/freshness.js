@@ -34,8 +34,8 @@ export function freshness(panel, what, limit_ms) {
       paint();
     },
     failed(error) {
-      if (!wrong) say(spoken, `${what}: ${reason(error)}`);
-      wrong = `${what}: ${reason(error)}`;
+      if (!wrong) say(spoken, reason(error));
+      wrong = reason(error);
       paint();
     },
     stop: () => clearInterval(timer),

@@ -1,9 +1,9 @@
 // Candles of the chosen symbol with the signals on them; live, and one request for what was before.
-import { CandlestickSeries, createChart, createSeriesMarkers } from "../../vendor/lightweight-charts/lightweight-charts-5.2.1.js";
+import { CandlestickSeries, createChart, createSeriesMarkers } from "../../vendor/lightweight-charts/lightweight-charts.js";
 import { whileChosen, whileLive } from "../chosen.js";
 import { freshness } from "../freshness.js";
 import { painter } from "../painting.js";
-import { el, labelled, options, say } from "../parts.js";
+import { el, say } from "../parts.js";
 import { markers } from "../signal_markers.js";
 import { decimals } from "../ticks.js";
 
@@ -12,16 +12,12 @@ const MOST_BARS = 1500; // after that many live ones the oldest go
 const SIGNALS_MS = 15_000;
 const AGAIN_MS = 5_000;
 const OLD_MS = 30_000;
-const INTERVALS = ["1m", "5m", "15m", "1h", "4h", "1d"];
-const TRADINGVIEW = "https://www.tradingview.com/";
 
 export function mount(element, { api, live, store }) {
   const fresh = freshness(element, "The stream of candles", OLD_MS);
-  const interval = el("select", { onchange: (event) => store.set("interval", event.target.value) }, ...options(INTERVALS.map((one) => [one, one])));
   const title = el("p", { class: "note" });
   const place = el("div", { class: "candles", role: "img" });
-  const maker = el("p", { class: "small" }, "Charts by ", el("a", { href: TRADINGVIEW, rel: "noreferrer", target: "_blank" }, "TradingView Lightweight Charts™"));
-  element.append(fresh.element, el("div", { class: "chart-head" }, title, labelled("Interval", interval)), place, maker);
+  element.append(fresh.element, title, place);
 
   const chart = createChart(place, { autoSize: true, ...look() });
   const series = chart.addSeries(CandlestickSeries, candleLook());
@@ -36,7 +32,6 @@ export function mount(element, { api, live, store }) {
     const waiting = new Map(); // opening time → bar, until the next frame
     let retry = 0;
     shown = mine;
-    interval.value = choice.interval;
     series.setData([]);
     marks.setMarkers([]);
     say(title, `${symbol}, ${choice.interval}`);
