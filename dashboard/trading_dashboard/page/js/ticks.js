@@ -21,14 +21,13 @@ export function decimals(value) {
 export function ticks() {
   let most = 0;
   return {
-    get digits() {
-      return most;
-    },
     text(value) {
       if (typeof value !== "number" || !Number.isFinite(value)) return NONE;
       most = Math.max(most, decimals(value));
       return form(most).format(value);
     },
+    /** A sum or a difference of such numbers: what it has beyond their decimals is the machine's. */
+    made: (value) => form(most).format(value),
   };
 }
 

@@ -22,8 +22,8 @@ export function mount(element, { api, live, store }) {
   const chart = createChart(place, { autoSize: true, ...look() });
   const series = chart.addSeries(CandlestickSeries, candleLook());
   const marks = createSeriesMarkers(series, []);
-  const stops = [whileLive(live, fresh), whileChosen(store, ["symbol", "market", "interval"], follow), whileTheme(store, repaint)];
   let shown = { bars: [], signals: [] };
+  const stops = [whileLive(live, fresh), whileChosen(store, ["symbol", "market", "interval"], follow), whileTheme(store, repaint)];
 
   function follow(choice) {
     const { symbol, market } = choice;

@@ -76,14 +76,14 @@ export function mount(element, { live, store }) {
     const most = Math.max(bids[Math.min(bids.length, LADDER) - 1]?.[2] ?? 0, asks[Math.min(asks.length, LADDER) - 1]?.[2] ?? 0);
     rows.forEach((row, place) => {
       const level = place < LADDER ? asks[LADDER - 1 - place] : bids[place - LADDER];
-      const texts = level ? [prices.text(level[0]), quantities.text(level[1]), quantities.text(level[2])] : [NONE, NONE, NONE];
+      const texts = level ? [prices.text(level[0]), quantities.text(level[1]), quantities.made(level[2])] : [NONE, NONE, NONE];
       texts.forEach((text, column) => say(row.children[column], text));
       row.style.setProperty("--share", level && most ? `${((100 * level[2]) / most).toFixed(1)}%` : "0%");
     });
     if (!bids.length || !asks.length) return say(spread, `${symbol}: one side is empty`);
     const gap = asks[0][0] - bids[0][0];
     const middle = (asks[0][0] + bids[0][0]) / 2;
-    say(spread, `${symbol}: spread ${gap.toFixed(prices.digits)} (${((gap / middle) * 10_000).toFixed(2)} bp)`);
+    say(spread, `${symbol}: spread ${prices.made(gap)} (${((gap / middle) * 10_000).toFixed(2)} bp)`);
     draw(bids, asks, middle);
   }
 
