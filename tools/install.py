@@ -102,5 +102,7 @@ def install_servers() -> None:
 def _servers() -> dict[str, bool]:
     postgres = shutil.which("postgres") or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     found = {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
+    browsers = ("chromium", "chromium-browser", "google-chrome")
+    found["chromium"] = any(shutil.which(name) for name in browsers)
     # 3 MB: shows what is synced to the disk, and when. There is none but on Linux.
     return found | ({"strace": shutil.which("strace") is not None} if sys.platform == "linux" else {})

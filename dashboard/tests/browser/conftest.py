@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ..conftest import DashboardFleet
 
@@ -52,6 +52,16 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
     assert thrown == []
 
 
+def loaded(page: Page) -> Page:
+    """The page once every panel of stored data and controls has what it shows."""
+    expect(page.locator("#panel-signals tbody tr")).to_have_count(50)
+    expect(page.locator("#panel-calibration tbody tr")).to_have_count(4, timeout=20_000)
+    expect(page.locator("#panel-fleet .service")).not_to_have_count(0)
+    expect(page.locator("#panel-performance dd[data-figure=trades]")).not_to_have_text("–")
+    expect(page.locator("#panel-simulator select[name=scenario] option")).not_to_have_count(0)
+    return page
+
+
 def store(fleet: DashboardFleet) -> None:
     """Signals of a day and a half, some of which break rules, and trades of a fortnight."""
     chance, now = random.Random(7), datetime.now(UTC)
@@ -60,8 +70,10 @@ def store(fleet: DashboardFleet) -> None:
     assert answer.json()["stored"] == SIGNALS
     for place in range(TRADES):
         closed = (now - timedelta(hours=6 * (TRADES - place))).isoformat()
-        trade = {"strategy": chance.choice(STRATEGIES), "symbol": chance.choice(list(PRICES)), "closed_at": closed}
-        trade |= {"bot_id": "bot-1", "pnl": round(chance.gauss(4, 40), 2)}
+        trade = {
+            "strategy": chance.choice(STRATEGIES), "symbol": chance.choice(list(PRICES)), "closed_at": closed,
+            "bot_id": "bot-1", "pnl": round(chance.gauss(4, 40), 2),
+        }  # fmt: skip
         assert requests.post(f"{fleet.database.base_url}/performance/track", json=trade, timeout=30).ok
 
 

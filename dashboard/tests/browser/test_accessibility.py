@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from shared.fleet import ROOT
 
 from ..conftest import DashboardFleet
-from .conftest import OpenPage
+from .conftest import OpenPage, loaded
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -19,20 +19,12 @@ SEVERE = {"serious", "critical"}
 MOST_TABS = 400  # a page of signals has 50 buttons alone
 
 
-def loaded(page: Page) -> Page:
-    expect(page.locator("#panel-signals tbody tr")).to_have_count(50)
-    expect(page.locator("#panel-calibration tbody tr")).to_have_count(4, timeout=20_000)
-    expect(page.locator("#panel-fleet .service")).to_have_count(4)
-    expect(page.locator("#panel-simulator select[name=scenario] option")).not_to_have_count(0)
-    return page
-
-
 def severe(page: Page) -> list[dict[str, Any]]:
     """What axe-core finds that stops people. It is put into the page by the debugger, which no policy refuses."""
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     return [
-        {"rule": one["id"], "where": [node["html"][:160] for node in one["nodes"][:3]], "why": one["nodes"][0]["failureSummary"]}
+        {"rule": one["id"], "where": one["nodes"][0]["html"][:200], "why": one["nodes"][0]["failureSummary"]}
         for one in found["violations"] if one["impact"] in SEVERE
     ]  # fmt: skip
 

@@ -11,7 +11,8 @@ from .conftest import STRATEGIES, OpenPage
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-PERCENT, WHOLE, PLAIN = {"win_rate", "max_drawdown_pct"}, {"trades", "wins", "losses"}, {"max_drawdown", "sharpe", "sortino", "profit_factor"}  # fmt: skip
+PERCENT, WHOLE = {"win_rate", "max_drawdown_pct"}, {"trades", "wins", "losses"}
+PLAIN = {"max_drawdown", "sharpe", "sortino", "profit_factor"}  # without a sign before what is over 0
 COLUMNS = ("trades", "win_rate", "total_pnl", "profit_factor", "sharpe", "max_drawdown")
 
 
@@ -48,7 +49,8 @@ def test_its_figures_curve_and_strategies_are_the_service_s(stored: DashboardFle
     assert f"ends at {data['total_pnl']:+,.2f}" in label
     assert f"deepest fall shown {-data['max_drawdown']:,.2f}" in label
     assert panel.locator("canvas").count() == 2
-    shown = panel.locator(".scroll tbody").evaluate("body => [...body.rows].map(row => [...row.cells].map(c => c.textContent))")
+    texts = "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
+    shown = panel.locator(".scroll tbody").evaluate(texts)
     best_first = sorted(data["by_strategy"].items(), key=lambda one: -one[1]["total_pnl"])
     assert shown == [[name, *(written(column, tally[column]) for column in COLUMNS)] for name, tally in best_first]
 

@@ -31,10 +31,10 @@ def verdict(signal: dict[str, Any]) -> str:
 
 
 def as_shown(signal: dict[str, Any]) -> list[str]:
+    price = f"{signal['price']:,.2f}".rstrip("0").rstrip(".")
     return [
         signal["timestamp"][5:19].replace("T", " "), f"{signal['signal_type']} {signal['symbol']}",
-        f"{signal['confidence'] * 100 + 1e-9:.1f} %", f"{signal['price']:,.2f}".rstrip("0").rstrip("."), verdict(signal),
-        signal["strategy"], "–",
+        f"{signal['confidence'] * 100 + 1e-9:.1f} %", price, verdict(signal), signal["strategy"], "–",
     ]  # fmt: skip
 
 

@@ -18,6 +18,11 @@ def runs(fleet: DashboardFleet) -> list[dict[str, Any]]:
     return [one for one in scenarios if one["running"]]
 
 
+def price(fleet: DashboardFleet, symbol: str) -> float:
+    newest: float = fleet.streaming.get(f"/price/{symbol}")["data"]["price"]
+    return newest
+
+
 def pick(panel: Locator, name: str) -> None:
     expect(panel.locator("select[name=scenario] option")).not_to_have_count(0)
     panel.locator("select[name=scenario]").select_option(name)
@@ -43,13 +48,12 @@ def test_a_flash_crash_started_here_is_in_the_simulator_and_on_the_price_until_i
     panel.locator("select[name=symbol]").select_option("SOLUSDT")
     panel.locator("input[name=duration_s]").fill("40")
     panel.locator("input[name=depth_pct]").fill("20")
-    before = stored.streaming.get("/price/SOLUSDT")["data"]["price"]
+    before = price(stored, "SOLUSDT")
     panel.get_by_role("button", name="Start").click()
     expect(panel.locator(".runs").first).to_contain_text("flash crash on SOLUSDT, depth (%) 20")
     (run,) = [one for one in runs(stored) if one["symbol"] == "SOLUSDT"]
     assert (run["name"], run["params"]) == ("flash_crash", {"depth_pct": 20.0})
-    price = lambda: stored.streaming.get("/price/SOLUSDT")["data"]["price"]  # noqa: E731  # read twice
-    wait_until(lambda: price() < 0.9 * before, 30, what="the crash is on the price")
+    wait_until(lambda: price(stored, "SOLUSDT") < 0.9 * before, 30, what="the crash is on the price")
     panel.get_by_role("button", name=f"End {run['id']}").click()
     expect(panel.locator(".runs").last).to_contain_text("flash crash on SOLUSDT")
     assert run["id"] not in [one["id"] for one in runs(stored)]

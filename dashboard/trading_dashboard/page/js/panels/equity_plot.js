@@ -69,7 +69,7 @@ function make(element, data, place) {
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false } },
     hooks: { setCursor: [(plot) => plot.cursor.idx === null && showLast(plot)] },
     scales: { y: { range: (plot, low, high) => padded(Math.min(low ?? 0, 0), Math.max(high ?? 0, 0), falls) } },
-    axes: [falls ? axis : { ...axis, size: 8, values: () => [] }, { ...axis, size: 64, space: 24 }],
+    axes: [{ ...axis, ...(falls ? { size: 32, values: dates } : { size: 8, values: () => [] }) }, { ...axis, size: 64, space: 24 }],
     series: [
       { label: "UTC", value: (plot, seconds) => (seconds === null ? "–" : moment(seconds * 1000)) },
       {
@@ -78,6 +78,11 @@ function make(element, data, place) {
       },
     ],
   }, data, element);
+}
+
+function dates(plot, splits) {
+  const days = splits.length > 1 && splits[1] - splits[0] >= 86_400;
+  return splits.map((seconds) => (days ? moment(seconds * 1000).slice(5, 10) : moment(seconds * 1000).slice(11, 16)));
 }
 
 /** With no pointer on the curve its legend says how it stands now. */
