@@ -14,7 +14,7 @@ export function head(bar, { api, live, store, page }) {
   const symbol = el("input", { name: "symbol", list: "listed", maxlength: 32, autocomplete: "off", spellcheck: "false", autocapitalize: "characters" });
   const market = el("select", { name: "market" }, ...options([["spot", "spot"], ["futures", "futures"]]));
   const interval = el("select", { name: "interval" }, ...options(INTERVALS.map((one) => [one, one])));
-  const theme = el("select", { name: "theme" }, ...options([["system", "as the system"], ["light", "light"], ["dark", "dark"]]));
+  const theme = el("select", { name: "theme" }, ...options([["system", "system"], ["light", "light"], ["dark", "dark"]]));
   const venue = el("span", { class: "venue" });
   const state = el("span", { class: "stream", role: "status" });
   const listed = el("datalist", { id: "listed" }, ...options(page.symbols.map((one) => [one, one])));
