@@ -3,7 +3,7 @@ import { el, labelled, options, say } from "./parts.js";
 
 const INTERVALS = ["1m", "5m", "15m", "1h", "4h", "1d"];
 const STATES = {
-  connecting: "Connecting to the stream …",
+  connecting: "Connecting …",
   live: "The stream is live",
   lost: "The stream is lost: prices are old. Connecting again …",
 };

@@ -6,7 +6,7 @@ import { el, fill, labelled, options, reason, say } from "../parts.js";
 import { named, reachesAll, scenarioForm } from "./scenario_form.js";
 
 const PERIOD_MS = 2000;
-const PAGE_MS = 15_000; // who serves can only change when websocket-streaming starts anew
+const PAGE_MS = 5000; // who serves changes only when websocket-streaming starts anew, but may not be known at first
 const ENDED = 5; // shown of those that are over
 const BASE = "/api/market-simulator/sim";
 
