@@ -65,14 +65,6 @@ class MetricsCollector:
         if self.enabled:
             self._series("Histogram", name, labels).observe(value)
 
-    def counter(self, name: str, **labels: str) -> Callable[[float], None]:
-        """`increment_counter` of one series, found once: for what is counted at every request."""
-        return self._series("Counter", name, labels).inc if self.enabled else _nothing
-
-    def histogram(self, name: str, **labels: str) -> Callable[[float], None]:
-        """`observe` of one series, found once."""
-        return self._series("Histogram", name, labels).observe if self.enabled else _nothing
-
     def _series(self, kind: str, name: str, labels: dict[str, str]) -> Any:
         asked = (kind, name, *labels, *labels.values())
         if asked in self._known:
@@ -101,10 +93,6 @@ class MetricsCollector:
             maker = getattr(prometheus_client, kind)
             known[name] = maker(name, text, tuple(sorted(labels)), registry=registry, **extra)
             return known[name]
-
-
-def _nothing(_value: float) -> None:
-    pass
 
 
 def track_time(collector: MetricsCollector | str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -104,5 +104,7 @@ def _servers() -> dict[str, bool]:
     found = {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
     browsers = ("chromium", "chromium-browser", "google-chrome")
     found["chromium"] = any(shutil.which(name) for name in browsers)
-    # 3 MB: shows what is synced to the disk, and when. There is none but on Linux.
-    return found | ({"strace": shutil.which("strace") is not None} if sys.platform == "linux" else {})
+    if sys.platform != "linux":
+        return found
+    # 3 MB: shows what is synced to the disk, and when. 1 MB: lets the wall clock jump for one process.
+    return found | {"strace": shutil.which("strace") is not None, "faketime": shutil.which("faketime") is not None}

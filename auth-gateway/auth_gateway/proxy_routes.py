@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from flask import Response, g, request
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import MethodNotAllowed
 
 from auth_gateway.headers import Pairs, to_service
 from auth_gateway.identity import Identity
@@ -104,6 +105,16 @@ def target(path: str, query: str) -> str:
 def add_proxy_routes(service: Service, door: Door) -> None:
     """Register the way to every service."""
 
-    service.app.add_url_rule("/api/<name>/", "api", door.forward, methods=METHODS, defaults={"rest": ""})
-    service.app.add_url_rule("/api/<name>/<path:rest>", "api", door.forward, methods=METHODS)
+    own: dict[str, list[str]] = {}
+    for spec in service.routes:
+        own.setdefault(spec.path, []).append(spec.method)
+
+    def forward(name: str, rest: str = "") -> Response:
+        if name not in door.services and request.path in own:  # a call of the gateway's own, by another method
+            raise MethodNotAllowed(own[request.path])
+        return door.forward(name, rest)
+
+    service.app.add_url_rule("/api/<name>", "api", forward, methods=METHODS)
+    service.app.add_url_rule("/api/<name>/", "api", forward, methods=METHODS)
+    service.app.add_url_rule("/api/<name>/<path:rest>", "api", forward, methods=METHODS)
     service.tunnel("/api/", door.tunnel)

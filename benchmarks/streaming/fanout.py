@@ -53,7 +53,7 @@ class Bench:
     def run(self) -> list[Row]:
         """All rows."""
         with tempfile.TemporaryDirectory() as folder:
-            servers = _servers(build_c(Path(folder)))
+            servers = all_servers(build_c(Path(folder)))
             self.figures = {name: Figures() for name in servers}
             for number in range(self._rounds):
                 for measure in (self._alone, self._idle, self._sustained, self._late, self._spread, self._memory):
@@ -64,25 +64,25 @@ class Bench:
 
     def _alone(self, name: str, start: Start) -> None:
         """200 clients, updates so far apart that each goes out by itself."""
-        with self._crowd(name, start, 200, FEW) as (server, crowd):
-            figures = _measure(server, crowd, 100, 4.0)
+        with self.crowd(name, start, 200, FEW) as (server, crowd):
+            figures = run_at(server, crowd, 100, 4.0)
             self.figures[name].note("alone", figures.per_cpu_s)
 
     def _idle(self, name: str, start: Start) -> None:
         """10 clients at 200 updates a second."""
         if name != "C":
-            with self._crowd(name, start, 10, FEW) as (server, crowd):
-                self.figures[name].note("idle", _measure(server, crowd, 200, 3.0).percentile(50))
+            with self.crowd(name, start, 10, FEW) as (server, crowd):
+                self.figures[name].note("idle", run_at(server, crowd, 200, 3.0).percentile(50))
 
     def _sustained(self, name: str, start: Start) -> None:
         """The highest rate at which all clients get all updates in time."""
         if name == "C":
             return
         for clients in (200, 1000):
-            with self._crowd(name, start, clients, FEW) as (server, crowd):
+            with self.crowd(name, start, clients, FEW) as (server, crowd):
                 rate, best, tries = LADDER[name, clients], None, 0
                 while rate < HIGHEST and tries < 2:  # a second try, since other work may have had the processor
-                    figures = _measure(server, crowd, rate, STEP_S)
+                    figures = run_at(server, crowd, rate, STEP_S)
                     if figures.complete and figures.percentile(99) < LATE_S:
                         best, rate, tries = figures, rate * STEP, 0
                     else:
@@ -97,17 +97,17 @@ class Bench:
         for clients, multiple in MUST.items():
             node_ = self.figures["node"].median(f"sustained {clients}") if "node" in self.figures else None
             if name == "ours" and node_ is not None:
-                with self._crowd(name, start, clients, FEW) as (server, crowd):
-                    figures = _measure(server, crowd, multiple * node_, STEP_S)
+                with self.crowd(name, start, clients, FEW) as (server, crowd):
+                    figures = run_at(server, crowd, multiple * node_, STEP_S)
                     self.figures[name].note(f"p50 {clients}", figures.percentile(50))
                     self.figures[name].note(f"p99 {clients}", figures.percentile(99))
 
     def _spread(self, name: str, start: Start) -> None:
         """1,000 clients, each with 5 of 100 symbols."""
         if name != "C":
-            with self._crowd(name, start, 1000, MANY) as (server, crowd):
+            with self.crowd(name, start, 1000, MANY) as (server, crowd):
                 crowd.expects(EACH / len(MANY))
-                self.figures[name].note("spread", _measure(server, crowd, 5000, 4.0).per_cpu_s)
+                self.figures[name].note("spread", run_at(server, crowd, 5000, 4.0).per_cpu_s)
 
     def _memory(self, name: str, start: Start) -> None:
         """Connections that are subscribed and get a little."""
@@ -125,7 +125,8 @@ class Bench:
                 self.figures[name].note("memory", (rss_mb(server.pid) - before) * 1024 / HELD)
 
     @contextmanager
-    def _crowd(self, name: str, start: Start, clients: int, symbols: list[str]) -> Iterator[tuple[Running, Crowd]]:
+    def crowd(self, name: str, start: Start, clients: int, symbols: list[str]) -> Iterator[tuple[Running, Crowd]]:
+        """A server with its clients, who have had a few updates."""
         def subscribed(number: int) -> list[str]:
             return symbols if symbols is FEW else [MANY[(number * 7 + n * 13) % len(MANY)] for n in range(EACH)]
 
@@ -201,7 +202,8 @@ class Measured:
         return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * percent / 100))]
 
 
-def _measure(server: Running, crowd: Crowd, rate: float, seconds: float) -> Measured:
+def run_at(server: Running, crowd: Crowd, rate: float, seconds: float) -> Measured:
+    """Send at that rate for so long, and read."""
     crowd.reset()
     used = server.cpu_s
     crowd.run(rate, seconds, DRAIN_S)
@@ -216,7 +218,8 @@ def _settle(crowd: Crowd) -> None:
         pass
 
 
-def _servers(c_program: Path | None) -> dict[str, Start]:
+def all_servers(c_program: Path | None) -> dict[str, Start]:
+    """By name, how each is started."""
     servers: dict[str, Start] = {"ours": lambda exchange, _: ours(exchange, DEFAULT_SYMBOLS=",".join(exchange.symbols))}
     if node_is_there():
         servers["node"] = lambda exchange, _: node(exchange)

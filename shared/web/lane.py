@@ -11,6 +11,7 @@ sent from where it is resolved. That spares two switches of greenlets a request.
 """
 
 import functools
+import itertools
 import random
 import re
 import time
@@ -32,20 +33,27 @@ from shared.web.hosted import Hosted
 from shared.web.parsing import body_as, validate
 
 END = b"\r\n\r\n"
+ID = b"x-request-id"
 # Nothing but printable ASCII; folded lines begin with a blank: refused.
 HEADER = re.compile(rb"[A-Za-z-]{1,40}:[ \t]?[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 KNOWN = frozenset(
     {
-        b"host", b"content-type", b"content-length", b"connection", b"x-request-id", b"user-agent", b"accept",
+        b"host", b"content-type", b"content-length", b"connection", ID, b"user-agent", b"accept",
         b"accept-encoding", b"accept-language",
     }
 )  # fmt: skip
-COMMON = KNOWN - {b"x-request-id"}  # the same with every request of a client
+COMMON = KNOWN - {ID}  # the same with every request of a client
 MAX_LINES, MAX_LINE = 1024, 200  # of those, and of their bytes
+MAX_AGAIN, MAX_AGAIN_BYTES = 1024, 1000  # of whole requests that are remembered
 JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 LENGTH = re.compile(rb"[0-9]{1,8}")
 # A path and a query that mean the same to every reader: nothing to decode, no dot segments.
 TARGET = re.compile(rb"GET ((?:/[A-Za-z0-9_][A-Za-z0-9_.:~-]*)+)(?:\?([A-Za-z0-9_.:~=&-]{1,1000}))? HTTP/1\.1")
+BEGINNINGS = {
+    int(status): f"HTTP/1.1 {status:d} {status.phrase}\r\nContent-Type: application/json\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    for status in HTTPStatus
+}
 Send = Callable[[bytes, bytes], None]
 
 
@@ -60,7 +68,7 @@ class HotRoute:
     parameter: str | None = None  # the path's last part, where it is one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HotRequest:
     """A recognised request; `body_bytes` follow the head."""
 
@@ -70,13 +78,16 @@ class HotRequest:
     headers: dict[bytes, bytes]
     path: str
     query: dict[str, str]
+    arguments: dict[str, Any] | None = None  # what the function gets, the body aside, once it was found right
 
 
 class Lane:
     """The hot routes of a service."""
 
     def __init__(self, service: Hosted):
-        self._service = service
+        self._service, self._recorder = service, service.recorder
+        self._limits: bool = service.settings.RATE_LIMIT_ENABLED
+        self._ids, self._numbers = f"{random.getrandbits(64):016x}", itertools.count()
         hot = [_hot_route(spec, handler) for spec, handler in service.hot_routes]
         self._posts = {f"POST {r.spec.path} HTTP/1.1".encode(): r for r in hot if r.spec.method == "POST"}
         self._gets = {r.spec.path: r for r in hot if r.spec.method == "GET" and r.parameter is None}
@@ -84,10 +95,13 @@ class Lane:
         # What has a path of its own is no parameter of another.
         self._own_paths = {rule.rule for rule in service.app.url_map.iter_rules() if not rule.arguments}
         self._lines: dict[bytes, tuple[bytes, bytes]] = {}
+        self._again: dict[bytes, HotRequest] = {}  # requests without a body, as they came: a client's next is the same
         self._allows_host = functools.lru_cache(maxsize=64)(lambda host: service.gate.allows_host(host.decode()))
 
     def recognise(self, seen: bytes) -> HotRequest | None:
         """The request whose head stands at the beginning of `seen`, if it is a plain one of a hot route."""
+        if (known := self._again.get(seen)) is not None:
+            return known
         begin = seen.find(b"\r\n")
         route, path = self._posts.get(seen[:begin]), ""
         query: dict[str, str] = {}
@@ -108,7 +122,12 @@ class Lane:
         length = _length(route.spec, headers)
         if length is None or not self._plain(headers):
             return None
-        return HotRequest(route, end + len(END), length, headers, path or route.spec.path, query)
+        request = HotRequest(route, end + len(END), length, headers, path or route.spec.path, query)
+        if request.head_bytes == len(seen) <= MAX_AGAIN_BYTES and route.spec.body is None and ID not in headers:
+            if len(self._again) >= MAX_AGAIN:
+                self._again.clear()
+            self._again[seen] = request
+        return request
 
     def _read_line(self, line: bytes) -> tuple[bytes, bytes]:
         """A header's lower-case name and its value; nameless if it isn't plain. Kept, since most come again."""
@@ -137,7 +156,7 @@ class Lane:
     def _plain(self, headers: dict[bytes, bytes]) -> bool:
         return bool(
             headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
-            and (b"x-request-id" not in headers or SAFE_REQUEST_ID.fullmatch(headers[b"x-request-id"].decode()))
+            and (ID not in headers or SAFE_REQUEST_ID.fullmatch(headers[ID].decode()))
             and self._allows_host(headers.get(b"host", b""))
         )
 
@@ -146,61 +165,64 @@ class Lane:
 
         Never raises; nor may `send`.
         """
-        begun, spec, recorder = time.perf_counter(), request.route.spec, self._service.recorder
-        # 0.4 µs where uuid4 asks the system for 3; an id must be another each time, not secret.
-        identity = request.headers.get(b"x-request-id", b"").decode() or f"{random.getrandbits(128):032x}"
+        begun = time.perf_counter()
+        given = request.headers.get(ID)
+        # An id must be another each time, not secret: 0.2 µs where uuid4 asks the system for 3.
+        identity = given.decode() if given else f"{self._ids}{next(self._numbers):016x}"
         extra: dict[str, str] = {}
-
-        def finish(outcome: Any) -> None:
-            token = request_id.set(identity) if recorder.writes or isinstance(outcome, BaseException) else None
-            status, document = self._concluded(spec, outcome, extra)
-            try:
-                payload = orjson.dumps(document)
-            except TypeError as error:  # what the function answered is no JSON
-                status, document = self._concluded(spec, error, extra)
-                payload = orjson.dumps(document)
-            recorder.request(spec.method, spec.path, request.path, status, time.perf_counter() - begun)
-            if token:
-                request_id.reset(token)
-            send(_head(status, identity, len(payload), extra), payload)
-
         token = request_id.set(identity)
         try:
-            result = self._call(request, body, peer, extra)
+            outcome = self._call(request, body, peer, extra)
         except Exception as error:  # noqa: BLE001  # answered as the hall answers it
-            result = error
-        request_id.reset(token)
-        if isinstance(result, Later):
-            result.then(finish)
+            outcome = error
+        if isinstance(outcome, Later):
+            request_id.reset(token)
+            self._finish_later(outcome, request, identity, extra, begun, send)
         else:
-            finish(result)
+            head, payload = self._finished(request, outcome, identity, extra, begun)
+            request_id.reset(token)
+            send(head, payload)
 
     def _call(self, request: HotRequest, body: bytes, peer: str, extra: dict[str, str]) -> Any:
         """What the function answers. The order of the checks is Service.route's. `extra` gets further headers."""
-        route, service = request.route, self._service
-        arguments: dict[str, Any] = {}
-        if route.spec.limit is not None:
-            service.check_limit(route.spec, {"REMOTE_ADDR": peer}, extra)
-        if route.parameter is not None:
-            arguments[route.parameter] = request.path.rpartition("/")[2]
-        if route.spec.query:
-            arguments["query"] = validate(route.spec.query, request.query)
-        if route.spec.headers:
-            given = {alias: request.headers[name].decode() for name, alias in route.aliases.items()
-                     if name in request.headers}  # fmt: skip
-            arguments["headers"] = validate(route.spec.headers, given)
-        if route.spec.body:
-            arguments["body"] = body_as(route.spec.body, body, route.spec.quick)
-        return route.handler(**arguments)
+        route = request.route
+        spec = route.spec
+        if spec.limit is not None and self._limits:
+            self._service.check_limit(spec, {"REMOTE_ADDR": peer}, extra)
+        if request.arguments is None:
+            request.arguments = _arguments(request)
+        if spec.body is None:
+            return route.handler(**request.arguments)
+        return route.handler(**request.arguments, body=body_as(spec.body, body, spec.quick))
 
-    def _concluded(self, spec: RouteSpec, outcome: Any, extra: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        """Status and document of what the function answered or raised."""
-        if not isinstance(outcome, BaseException):
-            return 200, {"success": True, **outcome}
-        if not isinstance(outcome, FleetError):
-            outcome = self._service.recorder.bug(spec.method, spec.path, outcome)
-        extra |= retry_after(outcome)
-        return outcome.status, error_document(outcome)
+    def _finished(
+        self, request: HotRequest, outcome: Any, identity: str, extra: dict[str, str], begun: float
+    ) -> tuple[bytes, bytes]:
+        """Head and body of the answer, counted and logged."""
+        spec = request.route.spec
+        try:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            status, payload = 200, orjson.dumps({"success": True, **outcome})
+        except BaseException as error:  # noqa: BLE001  # what the function raised, or answered though it is no JSON
+            problem = error if isinstance(error, FleetError) else self._recorder.bug(spec.method, spec.path, error)
+            extra |= retry_after(problem)
+            status, payload = problem.status, orjson.dumps(error_document(problem))
+        self._recorder.request(spec.method, spec.path, request.path, status, time.perf_counter() - begun)
+        return _head(status, identity, len(payload), extra), payload
+
+    def _finish_later(
+        self, later: Later[Any], request: HotRequest, identity: str, extra: dict[str, str], begun: float, send: Send
+    ) -> None:
+        def finish(outcome: Any) -> None:
+            wants_id = self._recorder.writes or isinstance(outcome, BaseException)
+            token = request_id.set(identity) if wants_id else None
+            head, payload = self._finished(request, outcome, identity, extra, begun)
+            if token:
+                request_id.reset(token)
+            send(head, payload)
+
+        later.then(finish)
 
 
 def _hot_route(spec: RouteSpec, handler: Callable[..., Any]) -> HotRoute:
@@ -222,6 +244,21 @@ def _length(spec: RouteSpec, headers: dict[bytes, bytes]) -> int | None:
     return int(length)
 
 
+def _arguments(request: HotRequest) -> dict[str, Any]:
+    """Path parameter, query and headers as the function gets them. Raises InvalidInput."""
+    route = request.route
+    arguments: dict[str, Any] = {}
+    if route.parameter is not None:
+        arguments[route.parameter] = request.path.rpartition("/")[2]
+    if route.spec.query:
+        arguments["query"] = validate(route.spec.query, request.query)
+    if route.spec.headers:
+        given = {alias: request.headers[name].decode() for name, alias in route.aliases.items()
+                 if name in request.headers}  # fmt: skip
+        arguments["headers"] = validate(route.spec.headers, given)
+    return arguments
+
+
 def _query(text: bytes) -> dict[str, str] | None:
     """The parameters, those without a value left out as `parsing.read_query` does; None where one stands twice."""
     found: dict[str, str] = {}
@@ -234,10 +271,9 @@ def _query(text: bytes) -> dict[str, str] | None:
 
 
 def _head(status: int, identity: str, length: int, extra: dict[str, str]) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in extra.items())
+    lines = "".join([f"{name}: {value}\r\n" for name, value in extra.items()]) if extra else ""
     return (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\nX-Request-ID: {identity}\r\nX-Content-Type-Options: nosniff\r\n{lines}"
+        f"{BEGINNINGS[status]}Content-Length: {length}\r\nX-Request-ID: {identity}\r\n{lines}"
         f"Date: {_date(int(time.time()))}\r\n"
     ).encode()
 

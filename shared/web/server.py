@@ -22,7 +22,7 @@ from shared.web.answers import retry_after
 from shared.web.connections import MAX_LINGERING, Connections, PatientSocket
 from shared.web.hosted import Hosted
 from shared.web.lane import HotRequest, Lane
-from shared.web.ride import Ride
+from shared.web.ride import Outgoing, Ride
 
 IDLE_S = 75.0  # a kept-alive connection may wait this long for its next request
 SWEEP_S = 1.0  # between two looks for those that wait longer
@@ -74,12 +74,19 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         return result
 
     def _within_bounds(self) -> Any:
-        seen = self.rides.next_bytes()
-        if not seen:
-            return None
-        self.server.connections.begin(self.socket)
-        if self.server.lane and not self.server.draining and (hot := self.server.lane.recognise(seen)) is not None:
-            return self._answer_hot(hot, seen)
+        server, lane = self.server, self.server.lane
+        while True:
+            seen = self.rides.next_bytes()
+            if not seen:
+                return None
+            server.connections.begin(self.socket)
+            if lane is None or server.draining or (hot := lane.recognise(seen)) is None:
+                return self._answer_cold(seen)
+            if not self._answer_hot(hot, seen):
+                return None
+
+    def _answer_cold(self, seen: bytes) -> Any:
+        """A request that goes the normal way."""
         self.rides.left(seen)
         self.deadline = gevent.Timeout.start_new(ride.REQUEST_S)
         try:
@@ -91,15 +98,14 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
         finally:
             self.deadline.close()
 
-    def _answer_hot(self, hot: HotRequest, seen: bytes) -> bool | None:
+    def _answer_hot(self, hot: HotRequest, seen: bytes) -> bool:
         """A request that goes by the lane, under the bounds of every other. True: the connection goes on."""
         self.close_connection = False
         body = self.rides.body(hot, seen)
         if body is None:
-            return None
+            return False
         if len(body) < hot.body_bytes:
-            self._refuse(MalformedInput("the body is cut short, or its chunks are none"))
-            return None
+            return self._refuse(MalformedInput("the body is cut short, or its chunks are none"))
         self.server.lane.answer(hot, body, self.client_address[0], self.rides.owe())
         return True
 
@@ -204,6 +210,7 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
         hot = service.settings.HOT_LANE and service.hot_routes and not service.settings.AUTH_REQUIRED
         self.lane = Lane(service) if hot else None
         self.connections = Connections(max_connections, service.logger)
+        self.outgoing = Outgoing()
         self.in_flight = 0
         self.draining = False
 

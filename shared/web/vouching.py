@@ -19,8 +19,8 @@ WsgiApp = Callable[..., Iterable[bytes]]
 class VoucherGate:
     """WSGI middleware before everything else of a service.
 
-    A voucher that is there must hold; then the request counts as the client's whom it names. With AUTH_REQUIRED one
-    must be there, the paths in `unvouched` aside (with a `/` at the end: all below).
+    A request with one that holds counts as the client's whom it names. With AUTH_REQUIRED one must be there and hold,
+    the paths in `unvouched` aside (with a `/` at the end: all below).
     """
 
     def __init__(self, wsgi_app: WsgiApp, name: str, settings: Settings, clock: Clock, unvouched: Iterable[str]):
@@ -30,13 +30,11 @@ class VoucherGate:
         self._secret = functools.cache(settings.fleet_secret)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        header, is_open = environ.pop(KEY, None), self._is_open(environ.get("PATH_INFO", ""))
+        header = environ.pop(KEY, None)
         voucher = header and read_voucher(self._secret(), self._name, header, self._clock.now().timestamp())
         if voucher:
             environ["REMOTE_ADDR"] = voucher.address
-        elif header is not None and not is_open:
-            return refuse(Unauthorized("this voucher is not in force"), start_response)
-        elif self._settings.AUTH_REQUIRED and not is_open:
+        elif self._settings.AUTH_REQUIRED and not self._is_open(environ.get("PATH_INFO", "")):
             text = "this service is behind auth-gateway: call it through there, with a login or an API key"
             return refuse(Unauthorized(text), start_response)
         return self._wsgi_app(environ, start_response)

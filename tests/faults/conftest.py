@@ -27,25 +27,34 @@ def simulator() -> Iterator[ServiceProcess]:
 
 
 @pytest.fixture(scope="session")
-def others(simulator: ServiceProcess) -> Iterator[str]:
-    """SERVICE_URLS of a fleet for the dashboard to ask; nobody but it misuses that one."""
+def stream(simulator: ServiceProcess) -> Iterator[ServiceProcess]:
+    """The stream behind those that ask other services; nobody misuses this one either."""
+    env = {"RATE_LIMIT_ENABLED": "false", "SIMULATOR_URL": simulator.base_url}
+    with ServiceProcess("websocket-streaming", env) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def others(simulator: ServiceProcess, stream: ServiceProcess) -> Iterator[str]:
+    """SERVICE_URLS of a whole fleet, for the dashboard, which shows all of them."""
     free = {"RATE_LIMIT_ENABLED": "false", "SIMULATOR_URL": simulator.base_url}
-    running = {"market-simulator": simulator}
+    running = {"market-simulator": simulator, "websocket-streaming": stream}
     with ExitStack() as stack:
-        for name in set(NAMES) - {"market-simulator", "dashboard"}:
+        for name in set(NAMES) - {*running, "dashboard"}:
             running[name] = stack.enter_context(ServiceProcess(name, free))
         yield ",".join(f"{name}={process.base_url}" for name, process in running.items())
 
 
 @pytest.fixture(scope="session")
-def start(request: pytest.FixtureRequest, simulator: ServiceProcess) -> Start:
+def start(request: pytest.FixtureRequest, simulator: ServiceProcess, stream: ServiceProcess) -> Start:
     """Make a service of the fleet with the limits off (use `with`); its settings as keywords."""
 
     def make(name: str, **environ: str) -> ServiceProcess:
-        known = {"RATE_LIMIT_ENABLED": "false", "SIM_LIMITS": "false", "SIMULATOR_URL": simulator.base_url}
+        found = f"websocket-streaming={stream.base_url}"
         if name == "dashboard":
-            known["SERVICE_URLS"] = request.getfixturevalue("others")
-        return ServiceProcess(name, known | environ)
+            found = request.getfixturevalue("others")
+        urls = {"SIMULATOR_URL": simulator.base_url, "SERVICE_URLS": found}
+        return ServiceProcess(name, {"RATE_LIMIT_ENABLED": "false", "SIM_LIMITS": "false"} | urls | environ)
 
     return make
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.faults import database_load
+from shared.testing.process import ServiceProcess
+from tests.faults import database_load, streaming_load
 from tests.faults.conftest import Start
 from tests.faults.soak import LENGTH_S, Soak
 
@@ -25,3 +26,14 @@ def test_database_service_stays_as_it_is(start: Start, request: pytest.FixtureRe
         soak.judge()
         assert service.get("/signals/audit?limit=1000000")["data"]["valid"]
         assert "Traceback" not in service.log
+
+
+def test_websocket_streaming_stays_as_it_is(start: Start) -> None:
+    with ServiceProcess("market-simulator", {"SIM_LIMITS": "false", "SIM_SPEED": "5"}) as market:
+        streaming_load.prepare(market)
+        with start("websocket-streaming", ACCESS_LOG="false", SIMULATOR_URL=market.base_url) as service:
+            soak = Soak(service, streaming_load.LOADS, streaming_load.PROBE)
+            soak.run()
+            print("\nR21 of websocket-streaming", end="")
+            soak.judge()
+            assert "Traceback" not in service.log

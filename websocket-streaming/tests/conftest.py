@@ -24,6 +24,7 @@ class Recorder:
         self.events: list[Event] = []
         self._changed = threading.Condition()
         self.client = socketio.Client(reconnection=False)
+        _in_order(self.client)
         self.client.on("*", self._note)
         self.client.on("disconnect", lambda *_: self._note("disconnect", None))
         self.client.connect(url, wait_timeout=TIMEOUT_S, **options)
@@ -56,6 +57,12 @@ class Recorder:
     def close(self) -> None:
         """Disconnect."""
         self.client.disconnect()
+
+
+def _in_order(client: socketio.Client) -> None:
+    """python-engineio hands each message to a thread of its own, and threads overtake each other on a busy machine."""
+    trigger = client.eio._trigger_event
+    client.eio._trigger_event = lambda *words, **options: trigger(*words, **{**options, "run_async": False})
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ Places call in (feeds, sockets, routes); what this needs of them stands here as 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from orjson import Fragment
+
 from shared.clock import Clock
 from shared.errors import FleetError, Unavailable
 from websocket_streaming.book_channel import BookChannel
@@ -220,9 +222,11 @@ class Channels:
         channel = self._served[topic.channel]
         return channel.event, channel.greet(topic), channel.warn(topic)
 
-    def newest_price(self, symbol: Symbol) -> tuple[Document, str, float]:
+    def newest_price(self, symbol: Symbol) -> tuple[Document | Fragment, str, float, bool]:
         """See `PriceChannel.price`; a follower's comes from what the leader said."""
-        return (self.following and self.followed.price(symbol)) or self.price.price(symbol)
+        if self.following and (found := self.followed.price(symbol)):
+            return *found, found[0]["stale"]
+        return self.price.price(symbol)
 
     def order_book(self, symbol: Symbol, limit: int) -> tuple[Document, str, float, bool]:
         """See `BookChannel.order_book`; a follower's comes from what the leader said."""

@@ -34,11 +34,16 @@ class ExchangeTime:
         self._anchored_at = asked_at + uncertainty_s
         self._uncertainty_s = uncertainty_s
 
-    def age_s(self, event_ms: int) -> float | None:
-        """Seconds since that moment of the exchange, never below 0; None while the exchange was never asked."""
+    def age_s(self, event_ms: int, now: float | None = None) -> float | None:
+        """Seconds since that moment of the exchange, never below 0; None while the exchange was never asked.
+
+        `now` is the monotonic clock, for who has just read it.
+        """
         if self._anchor_ms is None:
             return None
-        return max(0.0, (self.now_ms - event_ms) / 1000)
+        since_anchor_s = (self._clock.monotonic() if now is None else now) - self._anchored_at
+        age_s = (self._anchor_ms - event_ms) / 1000 + since_anchor_s
+        return age_s if age_s > 0.0 else 0.0
 
     @property
     def now_ms(self) -> float:

@@ -28,13 +28,23 @@ class Freshness:
         """REST says that what is held is the newest."""
         self._verified_at, self.suspect = self._clock.monotonic(), False
 
+    def look(self) -> tuple[float, bool]:
+        """`age_s` and `is_stale`, by one reading of the clock."""
+        now = self._clock.monotonic()
+        age_s = now - self._received_at
+        if self.event_ms is not None:
+            event_age_s = self._exchange_time.age_s(self.event_ms, now)
+            if event_age_s is not None and event_age_s > age_s:
+                age_s = event_age_s
+        if self.suspect:
+            return age_s, True
+        unconfirmed_s = age_s if self._verified_at is None else min(age_s, now - self._verified_at)
+        return age_s, unconfirmed_s > STALE_AFTER_S
+
     @property
     def age_s(self) -> float:
         """Seconds since the newest event, by the exchange's clock; at least those since it arrived."""
-        since_arrival_s = self._clock.monotonic() - self._received_at
-        if self.event_ms is None:
-            return since_arrival_s
-        return max(since_arrival_s, self._exchange_time.age_s(self.event_ms) or 0.0)
+        return self.look()[0]
 
     @property
     def is_silent(self) -> bool:
@@ -44,9 +54,4 @@ class Freshness:
     @property
     def is_stale(self) -> bool:
         """Whether it may no longer be the market's: the stream missed something, or is silent and unconfirmed."""
-        if self.suspect:
-            return True
-        unconfirmed_s = self.age_s
-        if self._verified_at is not None:
-            unconfirmed_s = min(unconfirmed_s, self._clock.monotonic() - self._verified_at)
-        return unconfirmed_s > STALE_AFTER_S
+        return self.look()[1]

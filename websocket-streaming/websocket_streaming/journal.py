@@ -96,7 +96,13 @@ class Journal:
 
     def stamped(self, topic: Topic, document: Document) -> Document:
         """The document with the number of the topic's last update, the epoch and the venue."""
-        return {**document, "venue": self.venue, "seq": self.seq(topic), "epoch": self.epoch}
+        venue, seq, epoch = self.stamp(topic)
+        return {**document, "venue": venue, "seq": seq, "epoch": epoch}
+
+    def stamp(self, topic: Topic) -> tuple[str, int, str]:
+        """What `stamped` would add."""
+        line = self._lines.get(topic)
+        return self.venue, line.seq if line else 0, self.epoch
 
     def is_heard(self, topic: Topic) -> bool:
         """Whether somebody listens, or may come back for what he missed. Else documents needn't be made."""

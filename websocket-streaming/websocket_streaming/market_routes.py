@@ -1,5 +1,6 @@
 """The REST calls about order book, trades and klines: the live state where there is one, else the exchange's word."""
 
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import Field
@@ -149,6 +150,7 @@ def add_market_routes(service: Service, channels: Channels, limit_a_minute: int)
         return _answer(data, source, age_s, stale)
 
 
+@lru_cache(maxsize=4096)
 def named(text: str, market: str) -> Symbol:
     """The symbol that a path names. Raises NotFound for what can't be one."""
     name = read_symbol(text)

@@ -11,6 +11,9 @@ from websocket_streaming.exchange_time import ExchangeTime, iso_of
 from websocket_streaming.freshness import Freshness
 from websocket_streaming.ticks import MarkPrice, Symbol, Ticker, Trade
 
+# What an update is made of, price, event_ms, stale, 24 h figures, mark price: while it is the same, so is the update.
+State = tuple[float, int, bool, Ticker, MarkPrice | None]
+
 
 @dataclass(slots=True)
 class _Held:
@@ -145,37 +148,20 @@ class PriceBook:
         """Everything that is held."""
         return [Symbol(market, name) for market, known in self._markets.items() for name in known.held]
 
+    def state(self, symbol: Symbol) -> tuple[State, float] | None:
+        """All that an update says, and its age in seconds; None while figures are missing."""
+        known = self._markets.get(symbol.market)
+        held = known.held.get(symbol.name) if known else None
+        if known is None or held is None or held.ticker is None:
+            return None
+        age_s, stale = held.fresh.look()
+        event_ms = held.fresh.event_ms or held.ticker.event_ms
+        return (held.price, event_ms, stale or not known.connected, held.ticker, held.mark), age_s
+
     def update(self, symbol: Symbol) -> dict[str, Any] | None:
         """The `price_update` as it stands, number and epoch aside; None while figures are missing."""
-        ticker = self.ticker(symbol)
-        if ticker is None:
-            return None
-        held = self._held(symbol)
-        return self.document(symbol, ticker, self.is_stale(symbol), held.mark if held else None)
-
-    @staticmethod
-    def document(symbol: Symbol, ticker: Ticker, stale: bool, mark: MarkPrice | None = None) -> dict[str, Any]:
-        """The contract's `price_update`, number, epoch and venue aside; perpetuals have their mark price beside it."""
-        document = {
-            "symbol": symbol.name,
-            "price": ticker.price,
-            "volume": ticker.volume,
-            "high": ticker.high,
-            "low": ticker.low,
-            "change": ticker.change,
-            "changePercent": ticker.change_pct,
-            "timestamp": iso_of(ticker.event_ms),
-            "market": symbol.market,
-            "stale": stale,
-        }
-        if mark:
-            document |= {
-                "mark_price": mark.mark_price,
-                "index_price": mark.index_price,
-                "funding_rate": mark.funding_rate,
-                "next_funding_time": iso_of(mark.next_funding_ms),
-            }
-        return document
+        found = self.state(symbol)
+        return document(symbol, found[0]) if found else None
 
     def _fresh(self, event_ms: int, age_s: float = 0.0) -> Freshness:
         return Freshness(self._clock, self._exchange_time, event_ms, age_s)
@@ -192,3 +178,28 @@ class PriceBook:
 
     def _market(self, market: str) -> _Market:
         return self._markets.setdefault(market, _Market())
+
+
+def document(symbol: Symbol, state: State) -> dict[str, Any]:
+    """The contract's `price_update`, number, epoch and venue aside; perpetuals have their mark price beside it."""
+    price, event_ms, stale, day, mark = state
+    update = {
+        "symbol": symbol.name,
+        "price": price,
+        "volume": day.volume,
+        "high": day.high,
+        "low": day.low,
+        "change": day.change,
+        "changePercent": day.change_pct,
+        "timestamp": iso_of(event_ms),
+        "market": symbol.market,
+        "stale": stale,
+    }
+    if mark:
+        update |= {
+            "mark_price": mark.mark_price,
+            "index_price": mark.index_price,
+            "funding_rate": mark.funding_rate,
+            "next_funding_time": iso_of(mark.next_funding_ms),
+        }
+    return update

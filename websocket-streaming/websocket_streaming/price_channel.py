@@ -1,7 +1,10 @@
 """The price channel: trades and 24 h figures go into the price book and out to whoever wants the price."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
+
+import orjson
 
 from shared.clock import Clock
 from shared.errors import NotFound
@@ -9,7 +12,7 @@ from shared.logger import FleetLogger
 from websocket_streaming.fetched import Fetched
 from websocket_streaming.gap_filler import Exchange, GapFiller
 from websocket_streaming.journal import Document, Journal
-from websocket_streaming.price_book import PriceBook
+from websocket_streaming.price_book import PriceBook, State, document
 from websocket_streaming.ticks import MarkPrice, Symbol, Ticker, Trade
 from websocket_streaming.topics import PRICE, TRADES, Topic
 
@@ -22,6 +25,16 @@ class Wanted(Protocol):
     def is_wanted(self, topic: Topic) -> bool:
         """Whether somebody wants it."""
         ...
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A price as REST answered it last, and what that was made of: asked again it needn't be made again."""
+
+    topic: Topic
+    state: State
+    stamp: tuple[str, int, str]
+    json: orjson.Fragment
 
 
 class PriceChannel:
@@ -40,6 +53,7 @@ class PriceChannel:
             renew=lambda symbols: renew([Topic(PRICE, *symbol) for symbol in symbols]),
         )  # fmt: skip
         self._shown_stale: dict[Symbol, bool] = {}
+        self._shown: dict[Symbol, _Shown] = {}
         self.watch: Watcher = lambda _symbol, _price: None  # told of every price (alerts)
 
     def on_trade(self, symbol: Symbol, trade: Trade) -> None:
@@ -79,12 +93,14 @@ class PriceChannel:
         if not self._wants(topic.of):
             self.book.drop(topic.of)
             self._shown_stale.pop(topic.of, None)
+            self._shown.pop(topic.of, None)
 
     def forget(self) -> None:
         """Another worker knows the prices from now on, or they are learned anew."""
         for symbol in self.book.symbols:
             self.book.drop(symbol)
         self._shown_stale.clear()
+        self._shown.clear()
 
     def greet(self, topic: Topic) -> Document | None:
         """The newest price."""
@@ -103,17 +119,29 @@ class PriceChannel:
         """About once a second; may block while REST is asked."""
         self.gaps.check_silent()
 
-    def price(self, symbol: Symbol) -> tuple[Document, str, float]:
-        """`price_update`, source (`cache` or `rest`) and age in seconds of a symbol, streamed or not.
+    def price(self, symbol: Symbol) -> tuple[Document | orjson.Fragment, str, float, bool]:
+        """`price_update` (as JSON where it was asked for before), source (`cache` or `rest`), age in seconds, stale.
 
-        Raises NotFound for a symbol that has no price, Unavailable when the exchange can't be asked (retry).
+        Of a symbol, streamed or not. Raises NotFound for one that has no price, Unavailable when the exchange can't be
+        asked (retry).
         """
-        topic = Topic(PRICE, *symbol)
-        if document := self.greet(topic):
-            return document, "cache", self.book.age_s(symbol) or 0.0
-        ticker, since_asked_s = self._fetched.get(symbol, (PRICE,), lambda: self._ask(symbol))
-        age_s = max(since_asked_s, self.book.event_age_s(ticker.event_ms))
-        return self._journal.stamped(topic, self.book.document(symbol, ticker, stale=False)), "rest", age_s
+        found = self.book.state(symbol)
+        if found is None:
+            return self._asked(symbol)
+        state, age_s = found
+        shown = self._shown.get(symbol)
+        topic = shown.topic if shown else Topic(PRICE, *symbol)
+        stamp = self._journal.stamp(topic)
+        if shown is None or shown.state != state or shown.stamp != stamp:
+            json = orjson.Fragment(orjson.dumps(self._journal.stamped(topic, document(symbol, state))))
+            shown = self._shown[symbol] = _Shown(topic, state, stamp, json)
+        return shown.json, "cache", age_s, state[2]
+
+    def _asked(self, symbol: Symbol) -> tuple[Document, str, float, bool]:
+        day, since_asked_s = self._fetched.get(symbol, (PRICE,), lambda: self._ask(symbol))
+        update = document(symbol, (day.price, day.event_ms, False, day, None))
+        age_s = max(since_asked_s, self.book.event_age_s(day.event_ms))
+        return self._journal.stamped(Topic(PRICE, *symbol), update), "rest", age_s, False
 
     def tell_stale(self) -> None:
         """Subscribers learn at once that a price is not the market's any more, and when it is again."""

@@ -64,8 +64,8 @@ def add_routes(service: Service, channels: Channels, price_limit: int) -> None:
         summary="The newest price of a symbol",
     )  # fmt: skip
     def price(symbol: str, query: PriceQuery) -> dict[str, Any]:
-        document, source, age_s = channels.newest_price(named(symbol, query.market))
-        return {"data": document, "source": source, "age_ms": round(age_s * 1000), "stale": document["stale"]}
+        update, source, age_s, stale = channels.newest_price(named(symbol, query.market))
+        return {"data": update, "source": source, "age_ms": round(age_s * 1000), "stale": stale}
 
     @service.route("GET", "/symbols", answer=SymbolsAnswer, summary="The symbols streamed now")
     def symbols() -> dict[str, Any]:

@@ -12,10 +12,14 @@ export function freshness(panel, what, limit_ms) {
   const element = el("p", { class: "fresh" }, text, spoken);
   let answered = 0;
   let wrong = "";
+  let isOld = false;
+  let painted = 0;
 
   function paint() {
     const age_ms = Date.now() - answered;
     const old = Boolean(wrong) || (answered > 0 && age_ms > limit_ms);
+    isOld = old;
+    painted = Date.now();
     const since = answered ? `as of ${clock(answered)} UTC` : "nothing was received yet";
     panel.classList.toggle("old", old);
     if (!old) return say(text, answered ? since : "Loading …");
@@ -31,7 +35,7 @@ export function freshness(panel, what, limit_ms) {
       if (wrong) say(spoken, `${what} answers again.`);
       answered = received_ms;
       wrong = "";
-      paint();
+      if (isOld || Date.now() - painted > 500) paint(); // updates come hundreds of times a second, the text has seconds
     },
     failed(error) {
       if (!wrong) say(spoken, reason(error));

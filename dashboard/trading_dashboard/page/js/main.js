@@ -15,17 +15,21 @@ async function begin() {
     document.getElementById("bar").textContent = `Waiting for the dashboard's service: ${error.message}`;
     return setTimeout(begin, AGAIN_MS);
   }
-  document.getElementById("bar").replaceChildren();
+  const panels = [...document.querySelectorAll(".panel")];
+  const modules = await Promise.all(panels.map((panel) => import(`./panels/${panel.dataset.panel}.js`).catch((error) => ({ error }))));
   const context = { api, live: connect(page.stream), store, page };
+  // All at once: panels that came one after the other would push each other about.
+  document.getElementById("bar").replaceChildren();
+  for (const part of document.querySelectorAll("main, footer")) part.hidden = false;
   head(document.getElementById("bar"), context);
-  document.querySelectorAll(".panel").forEach((panel) => mount(panel, context));
+  panels.forEach((panel, place) => mount(panel, modules[place], context));
 }
 
-async function mount(panel, context) {
+function mount(panel, module, context) {
   const body = panel.querySelector(".panel-body");
   try {
-    const { mount: mountInto } = await import(`./panels/${panel.dataset.panel}.js`);
-    mountInto(body, context);
+    if (module.error) throw module.error;
+    module.mount(body, context);
   } catch (error) {
     console.error(error);
     body.replaceChildren(el("p", { class: "failed", role: "alert" }, `This panel failed: ${error.message}. Reload the page to try again.`));

@@ -2,14 +2,13 @@
 import { broken } from "./verdict.js";
 
 const SHAPES = { BUY: ["arrowUp", "belowBar", "up"], SELL: ["arrowDown", "aboveBar", "down"] };
-const MOST = 300;
 
 /** For bars with these opening times (seconds, rising), markers in lightweight-charts' form. */
 export function markers(signals, times, colours) {
   if (!times.length) return [];
   const step = times.length > 1 ? times[1] - times[0] : 60;
   const found = [];
-  for (const signal of signals.slice(0, MOST)) {
+  for (const signal of signals) {
     const at = Date.parse(signal.timestamp) / 1000;
     if (at < times[0] || at >= times.at(-1) + step) continue;
     const [shape, position, colour] = SHAPES[signal.signal_type] ?? ["circle", "aboveBar", "muted"];

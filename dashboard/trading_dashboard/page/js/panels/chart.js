@@ -10,6 +10,7 @@ import { decimals } from "../ticks.js";
 const BARS = 500;
 const MOST_BARS = 1500; // after that many live ones the oldest go
 const SIGNALS_MS = 15_000;
+const PAUSE_MS = 200;
 const AGAIN_MS = 5_000;
 const OLD_MS = 30_000;
 
@@ -63,7 +64,7 @@ export function mount(element, { api, live, store }) {
         remark();
       }
       describe(symbol, choice.interval, mine.bars.at(-1));
-    });
+    }, PAUSE_MS);
     const off = live.subscribe({ symbols: [symbol], channels: ["klines"], market, interval: choice.interval }, (event, data) => {
       if (event === "resync_required") load();
       if (event !== "kline" || data.interval !== choice.interval) return;
@@ -72,7 +73,7 @@ export function mount(element, { api, live, store }) {
       if (mine.bars.length) fresh.ok();
       paint.ask();
     });
-    const path = `/api/database-service/signals/history?symbol=${encodeURIComponent(symbol)}&limit=300`;
+    const path = `/api/database-service/signals/history?symbol=${encodeURIComponent(symbol)}&limit=150`;
     const stopSignals = api.poll(path, SIGNALS_MS, (answer) => {
       mine.signals = answer.data.signals;
       remark();

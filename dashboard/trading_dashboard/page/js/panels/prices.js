@@ -7,6 +7,7 @@ import { el, fill, say, table } from "../parts.js";
 import { size, ticks } from "../ticks.js";
 
 const OLD_MS = 10_000;
+const PAUSE_MS = 100; // ten times a second: nobody reads faster
 const COLUMNS = [
   ["Symbol"], ["Price", "number"], ["24 h", "number"], ["Low", "number wide"], ["High", "number wide"],
   ["Volume", "number wide"], ["Age", "number"], ["Venue", "roomy"],
@@ -27,7 +28,7 @@ export function mount(element, { live, store, page }) {
     const rows = new Map(page.symbols.map((symbol) => [symbol, { symbol, digits: ticks(), update: null, received: 0, way: "" }]));
     fill(body, [...rows.values()], (row) => row.symbol, make);
     mark();
-    const paint = painter(() => [...body.children].forEach((node) => update(node, rows.get(node.dataset.key))));
+    const paint = painter(() => [...body.children].forEach((node) => update(node, rows.get(node.dataset.key))), PAUSE_MS);
     const off = live.subscribe({ symbols: page.symbols, channels: ["price"], market }, (event, data) => {
       const row = rows.get(data.symbol);
       if (event !== "price_update" || !row) return;
