@@ -19,6 +19,7 @@ STRATEGIES = ("breakout", "mean_reversion", "rsi")
 SIGNALS, TRADES = 130, 60
 
 OpenPage = Callable[..., Page]
+expect.set_options(timeout=20_000)  # how long a busy machine may take; nothing here is a promise of speed
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +56,7 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
 def loaded(page: Page) -> Page:
     """The page once every panel of stored data and controls has what it shows."""
     expect(page.locator("#panel-signals tbody tr")).to_have_count(50)
-    expect(page.locator("#panel-calibration tbody tr")).to_have_count(4, timeout=20_000)
+    expect(page.locator("#panel-calibration tbody tr")).to_have_count(4, timeout=60_000)
     expect(page.locator("#panel-fleet .service")).not_to_have_count(0)
     expect(page.locator("#panel-performance dd[data-figure=trades]")).not_to_have_text("–")
     expect(page.locator("#panel-simulator select[name=scenario] option")).not_to_have_count(0)

@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = {"phone": (360, 740), "wide": (1600, 1000)}
 SEVERE = {"serious", "critical"}
+MOST_SHIFT = 0.1  # cumulative layout shift that web.dev/articles/cls calls good
+SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((one) => {
+    if (!one.hadRecentInput) window.shifts += one.value; })).observe({type: 'layout-shift', buffered: true}); }"""
 MOST_TABS = 400  # a page of signals has 50 buttons alone
 
 
@@ -55,6 +58,15 @@ def test_nothing_is_wider_than_the_screen(stored: DashboardFleet, open_page: Ope
     beyond = """width => [...document.querySelectorAll('.panel')].filter((panel) =>
         panel.getBoundingClientRect().right > width + 0.5).map((panel) => panel.id)"""
     assert page.evaluate(beyond, across) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_jumps_when_the_numbers_come(stored: DashboardFleet, open_page: OpenPage, width: str) -> None:
+    across, down = WIDTHS[width]
+    page = loaded(open_page(stored, width=across, height=down))
+    page.evaluate(SHIFTS)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert page.evaluate("window.shifts") < MOST_SHIFT
 
 
 def test_every_control_is_reached_by_the_keyboard_in_the_page_s_order_with_a_visible_focus(

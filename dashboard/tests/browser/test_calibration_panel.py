@@ -14,7 +14,7 @@ def test_its_bands_are_the_service_s_with_counts_and_few_are_called_few(
     stored: DashboardFleet, open_page: OpenPage
 ) -> None:
     panel = open_page(stored).locator("#panel-calibration")
-    expect(panel.locator("tbody tr")).to_have_count(4, timeout=20_000)
+    expect(panel.locator("tbody tr")).to_have_count(4)
     data = requests.get(f"{stored.database.base_url}/signals/calibration", timeout=30).json()["data"]
     assert data["horizons"]["1h"]["judged"] > 0
     for column, (name, horizon) in enumerate(data["horizons"].items()):
@@ -35,6 +35,6 @@ def test_nothing_to_judge_is_said_and_drawn_as_nothing(stored: DashboardFleet, o
     panel.locator("summary").click()
     panel.locator("input[name=strategy]").fill("nobody")
     panel.get_by_role("button", name="Apply").click()
-    expect(panel.locator(".note")).to_contain_text("there is nothing to judge", timeout=20_000)
+    expect(panel.locator(".note")).to_contain_text("there is nothing to judge")
     assert panel.locator("circle").count() == 0
     expect(panel.get_by_role("img").first).to_have_attribute("aria-label", "After 1h: nothing judged yet")

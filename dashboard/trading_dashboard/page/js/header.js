@@ -3,7 +3,7 @@ import { el, labelled, options, say } from "./parts.js";
 
 const INTERVALS = ["1m", "5m", "15m", "1h", "4h", "1d"];
 const STATES = {
-  connecting: "Connecting to the stream …",
+  connecting: "Connecting …",
   live: "The stream is live",
   lost: "The stream is lost: prices are old. Connecting again …",
 };
@@ -14,7 +14,7 @@ export function head(bar, { api, live, store, page }) {
   const symbol = el("input", { name: "symbol", list: "listed", maxlength: 32, autocomplete: "off", spellcheck: "false", autocapitalize: "characters" });
   const market = el("select", { name: "market" }, ...options([["spot", "spot"], ["futures", "futures"]]));
   const interval = el("select", { name: "interval" }, ...options(INTERVALS.map((one) => [one, one])));
-  const theme = el("select", { name: "theme" }, ...options([["system", "as the system"], ["light", "light"], ["dark", "dark"]]));
+  const theme = el("select", { name: "theme" }, ...options([["system", "system"], ["light", "light"], ["dark", "dark"]]));
   const venue = el("span", { class: "venue" });
   const state = el("span", { class: "stream", role: "status" });
   const listed = el("datalist", { id: "listed" }, ...options(page.symbols.map((one) => [one, one])));

@@ -72,7 +72,7 @@ function figures(service) {
   const per_s = (value) => (rates ? `${number(value)} / s` : "–");
   const memory = service.memory_mb === null ? "–" : `${Math.round(service.memory_mb)} of ${service.max_memory_mb} MB`;
   return [
-    span(service.uptime_seconds), names.join(", ") || "none", per_s(rates?.requests_per_s), errors(rates), memory,
+    span(service.uptime_seconds), service.health ? names.join(", ") || "none" : "–", per_s(rates?.requests_per_s), errors(rates), memory,
     rates?.cpu_pct === null || !rates ? "–" : `${rates.cpu_pct.toFixed(1)} %`,
     service.answered_in_ms === null ? "–" : `${service.answered_in_ms} ms`,
   ];

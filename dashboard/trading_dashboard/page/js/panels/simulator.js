@@ -6,21 +6,21 @@ import { el, fill, labelled, options, reason, say } from "../parts.js";
 import { named, reachesAll, scenarioForm } from "./scenario_form.js";
 
 const PERIOD_MS = 2000;
-const PAGE_MS = 15_000; // who serves can only change when websocket-streaming starts anew
+const PAGE_MS = 5000; // who serves changes only when websocket-streaming starts anew, but may not be known at first
 const ENDED = 5; // shown of those that are over
 const BASE = "/api/market-simulator/sim";
 
-export function mount(element, { api, store }) {
+export function mount(element, { api, store, page }) {
   const place = el("div");
-  const away = el("p", { class: "note" }, "Asking who serves …");
+  const away = el("p", { class: "note" });
   element.append(away, place);
   let unmount = null;
 
-  function decide(page) {
-    const ours = page.venue === "simulator";
+  function decide({ venue }) {
+    const ours = venue === "simulator";
     if (ours && !unmount) unmount = controls(place, { api, store });
     if (!ours && unmount) close();
-    say(away, ours ? "" : page.venue ? `Prices come from ${page.venue}: there is nothing to control here.` : "Nobody says yet where prices come from.");
+    say(away, ours ? "" : venue ? `Prices come from ${venue}: there is nothing to control here.` : "Nobody says yet where prices come from.");
   }
 
   function close() {
@@ -29,6 +29,7 @@ export function mount(element, { api, store }) {
     place.replaceChildren();
   }
 
+  decide(page);
   const stop = api.poll("/api/page", PAGE_MS, (answer) => decide(answer.data), () => {});
   return () => {
     stop();
