@@ -246,7 +246,7 @@ def test_grafanas_dashboard_asks_a_datasource_that_is_provisioned() -> None:
 def test_node_packages_are_pinned_and_their_lock_names_no_address() -> None:
     package = json.loads((ROOT / "package.json").read_text())
     versions = {**package["dependencies"], **package["devDependencies"]}
-    assert versions == {"pm2": "7.0.4", "socket.io-client": "4.8.4"}
+    assert versions == {"pm2": "7.0.4", "socket.io-client": "4.8.4", "axe-core": "4.14.1"}
     lock = json.loads((ROOT / "package-lock.json").read_text())
     assert not [name for name, entry in lock["packages"].items() if "resolved" in entry]
     assert lock["packages"]["node_modules/pm2"]["version"] == "7.0.4"

@@ -50,9 +50,9 @@ def test_a_killed_service_is_503_the_others_go_on_and_it_comes_back(own_fleet: D
 def test_a_hung_service_holds_only_its_own_calls_and_not_for_long(own_fleet: DashboardFleet) -> None:
     os.kill(own_fleet.streaming.pid, signal.SIGSTOP)
     begun = time.monotonic()
-    hung = own_fleet.ask(PRICE, timeout=20)
+    hung = own_fleet.ask(PRICE, timeout=30)
     assert hung.status == 503
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 15
     assert own_fleet.ask(HISTORY).status == 200
     wait_until(lambda: own_fleet.state("websocket-streaming")["state"] == "down", what="it is seen to be down")
     page = own_fleet.ask("/api/page").json()["data"]

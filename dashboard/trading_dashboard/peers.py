@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from shared.errors import Unavailable
 from shared.http_client import Answer, HttpClient, StreamedAnswer
 
-ANSWER_S = 5.0  # a whole answer for the page
+ANSWER_S = 10.0  # a whole answer for the page, which itself waits for 15 s
 STREAM_S = 30.0  # from piece to piece of a streamed one
 MAX_ANSWER = 16_000_000  # bytes
 AT_ONCE = 256  # calls of one service: a hung one must not gather all that browsers ask
