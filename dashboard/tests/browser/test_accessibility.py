@@ -11,7 +11,7 @@ from shared.fleet import ROOT
 from ..conftest import DashboardFleet
 from .conftest import OpenPage, loaded
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = {"phone": (360, 740), "wide": (1600, 1000)}

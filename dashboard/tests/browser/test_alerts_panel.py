@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, expect
 from ..conftest import DashboardFleet
 from .conftest import OpenPage
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def set_alert(panel: Locator, symbol: str, level: float, *, kind: str = "crosses") -> None:

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from ..conftest import DashboardFleet
 from .conftest import OpenPage
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_its_bands_are_the_service_s_with_counts_and_few_are_called_few(

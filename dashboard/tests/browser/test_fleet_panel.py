@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from ..conftest import DashboardFleet
 from .conftest import OpenPage
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_every_service_is_there_with_its_state_figures_and_api(stored: DashboardFleet, open_page: OpenPage) -> None:

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, Route, expect
 from ..conftest import DashboardFleet
 from .conftest import OpenPage, loaded
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def background(page: Page) -> str:

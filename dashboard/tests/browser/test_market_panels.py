@@ -12,7 +12,7 @@ from shared.testing.net import wait_until
 from ..conftest import DashboardFleet
 from .conftest import OpenPage
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ADAUSDT"]
 OWN_MODULE = "new URL('{name}', document.querySelector('script[type=module]').src).href"

@@ -9,7 +9,7 @@ from .test_accessibility import severe
 from .test_alerts_panel import set_alert
 from .test_simulator_panel import pick
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.faults]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 
 SAID_WITHIN_MS = 10_000
 BACK_WITHIN_MS = 40_000  # the service's start, and the longest period between two asks

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, expect
 from ..conftest import DashboardFleet
 from .conftest import STRATEGIES, OpenPage
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PERCENT, WHOLE = {"win_rate", "max_drawdown_pct"}, {"trades", "wins", "losses"}
 PLAIN = {"max_drawdown", "sharpe", "sortino", "profit_factor"}  # without a sign before what is over 0

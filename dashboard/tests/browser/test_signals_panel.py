@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from ..conftest import DashboardFleet
 from .conftest import OpenPage
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 WORDS = {
     "leverage_above_3": "leverage above 3",

@@ -10,7 +10,7 @@ from shared.testing.net import wait_until
 from ..conftest import DashboardFleet
 from .conftest import OpenPage
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def runs(fleet: DashboardFleet) -> list[dict[str, Any]]:
