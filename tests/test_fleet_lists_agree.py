@@ -119,6 +119,18 @@ def test_the_simulators_address_in_compose_is_its_name_and_port() -> None:
     assert streaming["environment"]["SIMULATOR_URL"] == f"http://{simulator.name}:{simulator.port}"
 
 
+def test_the_dashboard_finds_every_other_service_in_compose_and_under_pm2_with_an_offset() -> None:
+    others = [service for service in FLEET.services if service.name != "dashboard"]
+    told = compose()["services"]["dashboard"]["environment"]["SERVICE_URLS"].split(",")
+    assert set(told) == {f"{service.name}=http://{service.name}:{service.port}" for service in others}
+    environ = ecosystem(FLEET_PORT_OFFSET="100", SERVICE_URLS="database-service=http://elsewhere:1")["dashboard"]["env"]
+    urls = settings_of(FLEET.service("dashboard")).read({**environ, "ENV_FILES": "false"}).service_urls  # type: ignore[attr-defined]  # its own
+    assert urls == {
+        **{service.name: f"http://127.0.0.1:{service.port + 100}" for service in others},
+        "database-service": "http://elsewhere:1",
+    }
+
+
 def test_compose_holds_no_secret() -> None:
     for name, service in compose()["services"].items():
         for variable, value in (service.get("environment") or {}).items():
@@ -255,7 +267,7 @@ def test_grafanas_dashboard_asks_a_datasource_that_is_provisioned() -> None:
 def test_node_packages_are_pinned_and_their_lock_names_no_address() -> None:
     package = json.loads((ROOT / "package.json").read_text())
     versions = {**package["dependencies"], **package["devDependencies"]}
-    assert versions == {"pm2": "7.0.4", "socket.io-client": "4.8.4"}
+    assert versions == {"pm2": "7.0.4", "socket.io-client": "4.8.4", "axe-core": "4.14.1"}
     lock = json.loads((ROOT / "package-lock.json").read_text())
     assert not [name for name, entry in lock["packages"].items() if "resolved" in entry]
     assert lock["packages"]["node_modules/pm2"]["version"] == "7.0.4"

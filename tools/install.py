@@ -104,6 +104,8 @@ def _servers() -> dict[str, bool]:
     postgres = shutil.which("postgres") or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     found = {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
     found |= {name: shutil.which(name) is not None for name in ("prometheus", "prometheus-alertmanager")}
+    browsers = ("chromium", "chromium-browser", "google-chrome")
+    found["chromium"] = any(shutil.which(name) for name in browsers)
     if sys.platform != "linux":
         return found
     # 3 MB: shows what is synced to the disk, and when. 1 MB: lets the wall clock jump for one process.
