@@ -118,6 +118,7 @@ class Settings(BaseModel):
     OTEL_EXPORTER_OTLP_HEADERS: SecretStr | None = Field(
         None, description="headers for the collector, name=value by comma"
     )
+    ALERT_CONFIG: str = Field("alertmanager.yml", description="Alertmanager's configuration (docker compose)")
     GRAFANA_PASSWORD: SecretStr | None = Field(None, description="Grafana's admin password (docker compose)")
 
     MARKET: Annotated[Literal["auto", "binance", "simulator"], Lower] = Field(
