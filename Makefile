@@ -4,7 +4,7 @@ FLEET = @command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is need
 DEV = .venv-dev/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs test containers dev lint types faults bench migrate backup restore move render lock
+.PHONY: help install up down status logs test containers dev lint types faults bench migrate backup restore move render api lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,5 +44,7 @@ move: install ## move the embedded database to PostgreSQL, counts and checksums 
 	cd database-service && ../.venv/bin/python -m database_service.move
 render: dev ## make Dockerfiles, .env.example and prometheus.yml from their sources
 	$(DEV)/python -m tools.render
+api: dev ## make docs/api.md from what the services say of themselves
+	$(DEV)/python -m tools.api_document
 lock: ## pin the newest versions into requirements*.lock, with hashes
 	$(PYTHON) -m tools.lock

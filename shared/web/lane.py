@@ -176,7 +176,7 @@ class Lane:
         identity = given.decode() if given else f"{self._ids}{next(self._numbers):016x}"
         extra: dict[str, str] = {}
         token = request_id.set(identity)
-        # A trace of its own would cost a request without the header 1.3 µs: made only where a collector wants it.
+        # Making a trace took 9 µs and looking for the header 0.1 (a busy machine): made only where somebody wants it.
         trace = self._trace(request) if self._traces_all or TRACEPARENT in request.headers else None
         trace_token = tracing.enter(trace) if trace else None
         try:
