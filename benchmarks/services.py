@@ -14,7 +14,9 @@ from shared.testing.process import ServiceProcess
 PYTHON = ROOT / ".venv" / "bin" / "python"
 ROUNDS = 3
 IDLE_S = 3.0  # long enough for the first prices, probes and timers to have run
-RSS_AIM_MB = {"database-service": "≤ 85", "websocket-streaming": "≤ 80", "market-simulator": "≤ 120"}
+RSS_AIM_MB = {
+    "database-service": "≤ 85", "websocket-streaming": "≤ 80", "market-simulator": "≤ 120", "dashboard": "≤ 85",
+}  # fmt: skip
 
 
 def measure() -> list[Row]:

@@ -36,6 +36,8 @@ def up() -> int:
     say(f"Ready after {seconds:.1f} s.")
     streaming = next((app for app in apps if app.name.startswith("websocket-streaming")), apps[0])
     say(f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
+    if page := next((app for app in apps if app.name == "dashboard"), None):
+        say(f"Open in a browser: http://localhost:{page.port}/")
     return 0
 
 
