@@ -274,8 +274,8 @@ def test_node_packages_are_pinned_and_their_lock_names_no_address() -> None:
 
 
 def test_prometheus_beside_pm2_scrapes_each_instance() -> None:
-    fleet = Fleet("p", "1", (FleetService("websocket-streaming", "T", "websocket_streaming", 5021, 600, (), instances=2),))
-    text = rendered(fleet)[ROOT / "deploy" / "prometheus" / "machine.yml"]
+    service = FleetService("websocket-streaming", "T", "websocket_streaming", 5021, 600, (), instances=2)
+    text = rendered(Fleet("p", "1", (service,)))[ROOT / "deploy" / "prometheus" / "machine.yml"]
     jobs = yaml.safe_load(text)["scrape_configs"]
     targets = next(job for job in jobs if job["job_name"] == "fleet")["static_configs"]
     labels = {"service": "websocket-streaming"}
