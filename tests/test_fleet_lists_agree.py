@@ -271,3 +271,12 @@ def test_node_packages_are_pinned_and_their_lock_names_no_address() -> None:
     lock = json.loads((ROOT / "package-lock.json").read_text())
     assert not [name for name, entry in lock["packages"].items() if "resolved" in entry]
     assert lock["packages"]["node_modules/pm2"]["version"] == "7.0.4"
+
+
+def test_prometheus_beside_pm2_scrapes_each_instance() -> None:
+    service = FleetService("websocket-streaming", "T", "websocket_streaming", 5021, 600, (), instances=2)
+    text = rendered(Fleet("p", "1", (service,)))[ROOT / "deploy" / "prometheus" / "machine.yml"]
+    jobs = yaml.safe_load(text)["scrape_configs"]
+    targets = next(job for job in jobs if job["job_name"] == "fleet")["static_configs"]
+    labels = {"service": "websocket-streaming"}
+    assert targets == [{"targets": ["127.0.0.1:5100", "127.0.0.1:5101"], "labels": labels}]

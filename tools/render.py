@@ -3,10 +3,12 @@
 Dockerfile of each service   from Dockerfile.template and fleet.json
 .env.example, root and each  from the Settings classes
 deploy/grafana/dashboards    from tools/dashboards.py
-prometheus.yml               from deploy/prometheus/prometheus.template.yml and fleet.json
+prometheus.yml               from deploy/prometheus/prometheus.template.yml and fleet.json, for containers
+machine.yml                  the same for a fleet under PM2, each instance a target
 deploy/nginx/<service>.conf  from deploy/nginx/nginx.template.conf and fleet.json, for a service of several instances
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +30,10 @@ def rendered(fleet: Fleet) -> dict[Path, str]:
         files[ROOT / service.name / "Dockerfile"] = dockerfile(service)
         if service.instances > 1:
             files[ROOT / "deploy" / "nginx" / f"{service.name}.conf"] = nginx(service)
-    files[ROOT / "deploy" / "prometheus" / "prometheus.yml"] = prometheus(fleet)
+    inside = {service.name: [f"{service.name}:{service.port}"] for service in fleet.services}
+    outside = {service.name: [f"127.0.0.1:{port}" for port in service.ports] for service in fleet.services}
+    files[ROOT / "deploy" / "prometheus" / "prometheus.yml"] = prometheus(inside, "alertmanager")
+    files[ROOT / "deploy" / "prometheus" / "machine.yml"] = prometheus(outside, "127.0.0.1")
     for dashboard in dashboards.DASHBOARDS:
         files[ROOT / "deploy" / "grafana" / "dashboards" / f"{dashboard.uid}.json"] = dashboards.rendered(dashboard)
     return files
@@ -90,15 +95,14 @@ def dockerfile(service: FleetService) -> str:
     return text
 
 
-def prometheus(fleet: Fleet) -> str:
-    """Prometheus' configuration: the template with one target a service."""
+def prometheus(addresses: dict[str, list[str]], alertmanager: str) -> str:
+    """Prometheus' configuration: the template with each service's addresses, and with Alertmanager's host."""
     text = (ROOT / "deploy" / "prometheus" / "prometheus.template.yml").read_text("utf-8")
     indent = next(line for line in text.splitlines() if "{{targets}}" in line).split("{{")[0]
     targets = [
-        f'- targets: ["{service.name}:{service.port}"]\n{indent}  labels: {{service: "{service.name}"}}'
-        for service in fleet.services
+        f'- targets: {json.dumps(where)}\n{indent}  labels: {{service: "{name}"}}' for name, where in addresses.items()
     ]
-    return text.replace("{{targets}}", f"\n{indent}".join(targets))
+    return text.replace("{{targets}}", f"\n{indent}".join(targets)).replace("{{alertmanager}}", alertmanager)
 
 
 def main() -> int:
