@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 import urllib3
 
+from shared import tracing
 from shared.clock import Clock, SystemClock
 from shared.errors import Unavailable
 
@@ -90,8 +91,8 @@ class HttpClient:
         self._base_url = base_url.rstrip("/")
         self._timeout_s, self._retries, self._max_bytes = timeout_s, retries, max_bytes
         self._clock = clock or SystemClock()
-        headers = {"User-Agent": "trading-fleet", "Accept-Encoding": "gzip"}
-        self._pool = urllib3.PoolManager(num_pools=2, maxsize=connections, headers=headers)
+        self._headers = {"User-Agent": "trading-fleet", "Accept-Encoding": "gzip"}
+        self._pool = urllib3.PoolManager(num_pools=2, maxsize=connections)
         self.host = urlsplit(base_url).netloc.rpartition("@")[2]
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
@@ -161,7 +162,7 @@ class HttpClient:
                 method,
                 self._base_url + path,
                 body=body,
-                headers={**self._pool.headers, **(headers or {})},
+                headers={**self._headers, **tracing.outgoing(), **(headers or {})},
                 timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, self._timeout_s), read=self._timeout_s),
                 retries=False,
                 redirect=False,

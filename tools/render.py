@@ -2,6 +2,7 @@
 
 Dockerfile of each service   from Dockerfile.template and fleet.json
 .env.example, root and each  from the Settings classes
+deploy/grafana/dashboards    from tools/dashboards.py
 prometheus.yml               from deploy/prometheus/prometheus.template.yml and fleet.json
 deploy/nginx/<service>.conf  from deploy/nginx/nginx.template.conf and fleet.json, for a service of several instances
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 from shared.config import Settings
 from shared.fleet import ROOT, Fleet, FleetService, read_fleet
+from tools import dashboards
 from tools.settings import names_of, settings_of
 
 ROOT_SKIPS = {"SERVICE_NAME", "SERVICE_PORT"}  # one root .env serves every service
@@ -27,6 +29,8 @@ def rendered(fleet: Fleet) -> dict[Path, str]:
         if service.instances > 1:
             files[ROOT / "deploy" / "nginx" / f"{service.name}.conf"] = nginx(service)
     files[ROOT / "deploy" / "prometheus" / "prometheus.yml"] = prometheus(fleet)
+    for dashboard in dashboards.DASHBOARDS:
+        files[ROOT / "deploy" / "grafana" / "dashboards" / f"{dashboard.uid}.json"] = dashboards.rendered(dashboard)
     return files
 
 
@@ -78,7 +82,9 @@ def nginx(service: FleetService) -> str:
 def dockerfile(service: FleetService) -> str:
     """The service's Dockerfile: the template with this service's words."""
     text = (ROOT / "Dockerfile.template").read_text("utf-8")
-    words = {"name": service.name, "title": service.title, "port": str(service.port)}
+    own = f"{service.name}/requirements.lock"  # a new service may come without: then its image takes all packages
+    requirements = own if (ROOT / own).is_file() else "requirements.lock"
+    words = {"name": service.name, "title": service.title, "port": str(service.port), "requirements": requirements}
     for word, value in words.items():
         text = text.replace("{{" + word + "}}", value)
     return text

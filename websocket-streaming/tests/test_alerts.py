@@ -132,7 +132,8 @@ def test_a_token_has_its_bound_and_is_forgotten_after_a_day(desk: Desk) -> None:
     ("payload", "field"),
     [({}, "crosses"), ({"crosses": 1, "move_pct": 1}, "crosses"), ({"crosses": "1"}, "crosses"),
      ({"crosses": float("nan")}, "crosses"), ({"crosses": 0}, "crosses"), ({"move_pct": -1}, "move_pct"),
-     ({"move_pct": 1, "window_s": 99_999}, "window_s"), ({"move_pct": True}, "move_pct")],
+     ({"move_pct": 1, "window_s": 99_999}, "window_s"), ({"move_pct": True}, "move_pct"),
+     ({"crosses": 1, "window_s": 60}, "window_s")],
 )  # fmt: skip
 def test_a_wrong_condition_names_the_field(payload: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
@@ -172,4 +173,34 @@ def test_an_alert_outlives_its_connection_and_holds_its_price_open(
     assert again.ask("alert_remove", {"token": TOKEN, "name": "far"}, "alert_removed") == {"name": "far"}
     assert again.ask("alert_remove", {"token": TOKEN, "name": "far"}, "error")["code"] == "not_found"
     assert again.ask("alert", {**wish, "symbol": "NOPE"}, "error")["code"] == "unknown_symbol"
-    assert again.ask("alert", {"symbol": "BTCUSDT"}, "error")["details"][0]["field"] == "token"
+
+
+@pytest.mark.integration
+@pytest.mark.websocket
+@pytest.mark.parametrize(
+    ("event", "change", "field", "allowed"),
+    [
+        ("alert", {"token": 5}, "token", "8 to 64"), ("alert", {"symbol": None}, "symbol", "BTCUSDT"),
+        ("alert", {"symbol": "NOPE"}, "symbol", "NOPE"), ("alert", {"market": "moon"}, "market", "spot, futures"),
+        ("alert", {"name": ""}, "name", "1 to 64"), ("alert", {"crosses": -1}, "crosses", "over 0"),
+        ("alert", {"symbols": ["BTCUSDT"]}, "symbols", "token, name, symbol, market, crosses, move_pct, window_s"),
+        ("alert_remove", {}, "symbol", "token, name"), ("alerts", {}, "name", "token"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_alert_is_named_with_what_is_allowed_and_nothing_is_set(
+    streaming: ServiceProcess, connect: Callable[..., Any], event: str, change: dict[str, Any], field: str, allowed: str
+) -> None:
+    client = connect(streaming.base_url)
+    right = {"token": "a-token-of-wrongs", "symbol": "BTCUSDT", "name": "wrong", "crosses": 1}
+    error = client.ask(event, right | change, "error")
+    details = {detail["field"]: detail["message"] for detail in error["details"]}
+    assert allowed in details[field]
+    assert client.ask("alerts", {"token": "a-token-of-wrongs"}, "alerts") == {"alerts": []}
+
+
+@pytest.mark.integration
+@pytest.mark.websocket
+def test_an_alert_that_is_no_object_is_refused(streaming: ServiceProcess, connect: Callable[..., Any]) -> None:
+    client = connect(streaming.base_url)
+    for payload in (None, ["token"], "token"):
+        assert client.ask("alert", payload, "error")["details"][0]["field"] == "payload"

@@ -37,6 +37,38 @@ def test_a_malformed_wish_names_the_field(payload: Any, field: str) -> None:
     assert [(problem.code, problem.details[0]["field"]) for problem in problems] == [("validation_error", field)]
 
 
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        ({"symbol": ["BTCUSDT"], "symbols": ["ETHUSDT"]}, ["symbol"]), ({"symbols": ["X"], "chanels": 5}, ["chanels"]),
+        ({"symbols": ["X"], "Market": "futures", "": 1}, ["Market", ""]), ({"symbols": ["X"], 5: 1}, ["a int"]),
+    ],
+)  # fmt: skip
+def test_a_field_that_does_not_exist_is_named_with_those_that_do_while_the_rest_is_meant(
+    payload: Any, named: list[str]
+) -> None:
+    wish = read_wish(payload)
+    (problem,) = wish.problems
+    assert problem.code == "validation_error"
+    assert [detail["field"] for detail in problem.details] == named
+    assert all("symbols, channels, market, interval, last" in detail["message"] for detail in problem.details)
+    assert wish.topics == [Topic("price", "spot", payload["symbols"][0])]
+
+
+def test_an_error_about_ten_thousand_fields_stays_small() -> None:
+    (problem,) = read_wish({"symbols": ["X"]} | {f"{number}" * 50: 1 for number in range(10_000)}).problems
+    assert len(problem.details) == MAX_DETAILS
+    assert "and 9997 more" in problem.message
+    assert len(str(problem.payload())) < 4000
+
+
+@pytest.mark.parametrize("key", ["prices:BTCUSDT", "BTCUSDT", "price", "price:", "price:a b", ""])
+def test_a_position_of_what_can_be_no_topic_is_named(key: str) -> None:
+    (problem,) = read_wish({"symbols": ["BTCUSDT"], "last": {key: {"epoch": "e", "seq": 1}}}).problems
+    assert problem.details[0]["field"] == "last"
+    assert key in problem.message
+
+
 def test_every_channel_of_both_markets_is_served_and_klines_have_an_interval() -> None:
     wish = read_wish({"symbols": ["btcusdt"], "market": "futures", "channels": ["klines", "liquidations"]})
     assert wish.topics == [Topic("klines", "futures", "BTCUSDT", "1m"), Topic("liquidations", "futures", "BTCUSDT")]
@@ -90,5 +122,5 @@ def test_symbols_may_hold_any_scripts_letters_and_an_underscore(text: str, symbo
 def test_whatever_was_sent_is_read(payload: Any) -> None:
     wish = read_wish(payload)
     assert all(read_symbol(symbol) == symbol for symbol in wish.symbols)
-    assert len(wish.problems) <= 9
+    assert len(wish.problems) <= 10
     assert all(problem.payload().keys() == {"code", "message", "details"} for problem in wish.problems)

@@ -8,6 +8,7 @@ from shared.errors import InvalidInput
 
 MAX_WINDOW_S = 3600
 DEFAULT_WINDOW_S = 300
+CONDITION_FIELDS = ("crosses", "move_pct", "window_s")
 BUCKETS = 60  # a window is kept in so many parts: its edge is sharp to a sixtieth, its memory bounded
 
 
@@ -72,6 +73,8 @@ def read_condition(payload: Mapping[Any, Any]) -> Condition:
     """From `crosses`, or `move_pct` with `window_s`. Raises InvalidInput, which names the field."""
     if ("crosses" in payload) == ("move_pct" in payload):
         raise InvalidInput.field("crosses", "an alert has either crosses, or move_pct with window_s")
+    if "crosses" in payload and "window_s" in payload:
+        raise InvalidInput.field("window_s", "goes with move_pct; a level is crossed at whatever time")
     if "crosses" in payload:
         return Crosses(_number(payload, "crosses", 1e18))
     return Moves(_number(payload, "move_pct", 10_000), _number(payload, "window_s", MAX_WINDOW_S, DEFAULT_WINDOW_S))

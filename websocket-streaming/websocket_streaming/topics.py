@@ -18,7 +18,9 @@ MAX_LAST = 1000  # positions that one wish may name
 
 MAX_SYMBOL_LENGTH = 32
 MAX_DETAILS = 20  # an error names that many entries; the message says how many there were
-MAX_NAMED = 3  # symbols that the message itself names
+MAX_NAMED = 3  # symbols, or fields, that the message itself names
+
+WISH_FIELDS = ("symbols", "channels", "market", "interval", "last")
 
 
 class Topic(NamedTuple):
@@ -106,6 +108,8 @@ def read_wish(payload: object) -> Wish:
     if not isinstance(payload, Mapping):
         wish.problems.append(_invalid("payload", "must be an object such as {\"symbols\": [\"BTCUSDT\"]}"))
         return wish
+    if unknown := unknown_fields(payload, WISH_FIELDS):
+        wish.problems.append(unknown)  # the rest is served: a client that is newer than the service goes on
     _read_market(payload.get("market", SPOT), wish)
     _read_channels(payload.get("channels", [PRICE]), wish)
     _read_interval(payload.get("interval", DEFAULT_INTERVAL), wish)
@@ -155,16 +159,25 @@ def _read_symbols(value: object, wish: Wish) -> None:
 
 
 def _read_last(value: object, wish: Wish) -> None:
-    """A position that isn't one counts as one that can't be served, so that the client is told to begin anew."""
+    """A position that isn't one counts as one that can't be served, so that the client is told to begin anew.
+
+    Of a key that can't be a topic nothing could be told later: it is named at once.
+    """
     if not isinstance(value, Mapping) or len(value) > MAX_LAST:
         shape = "must be an object such as {\"price:BTCUSDT\": {\"epoch\", \"seq\"}}"
         wish.problems.append(_invalid("last", f"{shape} with at most {MAX_LAST} entries"))
         return
+    wrong = []
     for key, entry in value.items():
-        if isinstance(key, str):
-            channel, _, rest = key.partition(":")
-            symbol, separator, interval = rest.partition(":")
+        channel, _, rest = key.partition(":") if isinstance(key, str) else ("", "", "")
+        symbol, separator, interval = rest.partition(":")
+        if channel.lower() in CHANNELS and read_symbol(symbol):
             wish.last[f"{channel.lower()}:{symbol.upper()}{separator}{interval}"] = _read_position(entry)
+        else:
+            wrong.append(_shown(key))
+    if wrong:
+        shape = f"names what is no channel and symbol such as price:BTCUSDT: {', '.join(wrong[:MAX_NAMED])}"
+        wish.problems.append(_invalid("last", f"{shape}; the channels are {', '.join(CHANNELS)}"))
 
 
 def _read_position(entry: object) -> Position:
@@ -173,6 +186,17 @@ def _read_position(entry: object) -> Position:
         if isinstance(epoch, str) and isinstance(seq, int) and not isinstance(seq, bool):
             return Position(epoch, seq)
     return Position("", 0)
+
+
+def unknown_fields(payload: Mapping[Any, Any], known: tuple[str, ...]) -> Problem | None:
+    """The problem of fields that a payload shouldn't have: a misspelt one would else be taken for one left out."""
+    unknown = [_shown(name) for name in payload if name not in known]
+    if not unknown:
+        return None
+    allowed = f"is not a field here; the fields are {', '.join(known)}"
+    details = [{"field": name, "message": allowed} for name in unknown[:MAX_DETAILS]]
+    more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+    return Problem("validation_error", f"{', '.join(unknown[:MAX_NAMED])}{more}: {allowed}", details)
 
 
 def about_symbols(code: str, message: str, symbols: list[str]) -> Problem:
