@@ -185,7 +185,7 @@ def test_a_deployment_that_fails_brings_the_fleet_of_before_back(clone: Clone) -
     assert {name for name in NAMES if after[name] == before[name]} == set(NAMES) - {"websocket-streaming"}
     assert clone.engine.run("docker", "images", "-q", "trading-fleet/*").stdout == images
     assert clone.call("websocket-streaming", "/price/BTCUSDT")["success"]
-    assert clone.call("database-service", "/signals/history")["count"] >= 1
+    assert clone.call("database-service", "/signals/history")["data"]["count"] >= 1
 
 
 def test_each_service_ends_well_when_it_is_told_to(clone: Clone) -> None:
