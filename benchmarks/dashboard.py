@@ -254,8 +254,8 @@ def _looks(http: urllib3.PoolManager, page: ServiceProcess) -> list[Row]:
 
 def images() -> list[Row]:
     """The size of each service's image, base included. None without an engine, or where they aren't built."""
-    fleet_list = read_fleet()
-    names = {service.name: f"{fleet_list.project}/{service.name}:{fleet_list.version}" for service in fleet_list.services}
+    known = read_fleet()
+    names = {service.name: f"{known.project}/{service.name}:{known.version}" for service in known.services}
     rows = []
     for name, image in names.items():
         command = ["docker", "image", "inspect", "-f", "{{.Size}}", image]
