@@ -4,7 +4,7 @@ FLEET = @command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is need
 DEV = .venv-dev/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs test dev lint types faults bench migrate backup restore move render lock
+.PHONY: help install up down status logs test containers dev lint types faults bench migrate backup restore move render api lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,8 @@ logs: ## follow the logs (make logs S=database-service for one)
 	$(FLEET) logs
 test: ## ruff, mypy and all tests, with real PostgreSQL and Redis where they are installed
 	$(FLEET) test
+containers: ## build, start, break and undo the fleet on a Docker engine of its own (Linux, root; ten minutes)
+	$(FLEET) containers
 
 install: ## only install (.venv, node_modules), for those who start PM2 by hand
 	$(FLEET) install
@@ -42,5 +44,7 @@ move: install ## move the embedded database to PostgreSQL, counts and checksums 
 	cd database-service && ../.venv/bin/python -m database_service.move
 render: dev ## make Dockerfiles, .env.example and prometheus.yml from their sources
 	$(DEV)/python -m tools.render
+api: dev ## make docs/api.md from what the services say of themselves
+	$(DEV)/python -m tools.api_document
 lock: ## pin the newest versions into requirements*.lock, with hashes
 	$(PYTHON) -m tools.lock

@@ -67,8 +67,7 @@ function setting (name) {
 // that its .env.example names, secrets aside: those are the names that also exist as NAME_FILE.
 const withheld = new Set()
 function passed (service) {
-  const example = fs.readFileSync(path.join(root, service.name, '.env.example'), 'utf8')
-  const names = new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map((match) => match[1]))
+  const names = named(service)
   const secrets = [...names].filter((name) => names.has(`${name}_FILE`))
   for (const name of secrets.filter((name) => process.env[name])) withheld.add(name)
   const settings = [...names].filter((name) => !secrets.includes(name))
@@ -77,12 +76,21 @@ function passed (service) {
   return Object.fromEntries(given.map((name) => [name, process.env[name]]))
 }
 
+function named (service) {
+  const example = fs.readFileSync(path.join(root, service.name, '.env.example'), 'utf8')
+  return new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map((match) => match[1]))
+}
+
 // Services that find each other by a URL follow the offset too, unless the user said where the other one is.
 function environment ({ service, port, env: own }) {
   const env = { ...passed(service), ...own, PORT: String(port + portOffset), VAR_DIR: varDir }
   delete env.SERVICE_NAME // one shell starts several services: name and port are the list's
   const simulator = services.find((other) => other.name === 'market-simulator')
   if (portOffset && !setting('SIMULATOR_URL')) env.SIMULATOR_URL = `http://127.0.0.1:${simulator.port + portOffset}`
+  if (portOffset && named(service).has('SERVICE_URLS')) {
+    const moved = services.map((other) => `${other.name}=http://127.0.0.1:${other.port + portOffset}`)
+    env.SERVICE_URLS = [...moved, setting('SERVICE_URLS')].join(',') // of two for one name the later counts
+  }
   return env
 }
 

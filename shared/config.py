@@ -16,6 +16,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -28,6 +29,7 @@ from shared.kept_secret import kept_secret
 # Fields whose variable bears another name.
 VARIABLE_OF = {"SERVICE_PORT": "PORT", "UNDER_PM2": "pm_id"}
 MIN_SECRET_BYTES = 32
+NEAR = 0.86  # likeness from which on a name is a misspelt other: LOG_LEVL, not REDIS_PASSWORD
 NOT_FROM_ROOT = {"SERVICE_PORT"}  # one root .env serves every service, and they can't share a port
 
 
@@ -110,6 +112,13 @@ class Settings(BaseModel):
     SENTRY_ENVIRONMENT: str = Field("development", description="environment named in reports")
     SENTRY_RELEASE: str | None = Field(None, description="release named in reports")
     SENTRY_TRACES_SAMPLE_RATE: float = Field(0.0, ge=0, le=1, description="share of requests that are traced")
+    OTEL_EXPORTER_OTLP_ENDPOINT: HttpUrl | None = Field(
+        None, description="OpenTelemetry collector, such as http://localhost:4318; unset: no spans are sent"
+    )
+    OTEL_EXPORTER_OTLP_HEADERS: SecretStr | None = Field(
+        None, description="headers for the collector, name=value by comma"
+    )
+    ALERT_CONFIG: str = Field("alertmanager.yml", description="Alertmanager's configuration (docker compose)")
     GRAFANA_PASSWORD: SecretStr | None = Field(None, description="Grafana's admin password (docker compose)")
 
     MARKET: Annotated[Literal["auto", "binance", "simulator"], Lower] = Field(
@@ -175,6 +184,21 @@ class Settings(BaseModel):
                 values[field] = value
         return values
 
+    @classmethod
+    def likely_typos(cls, folder: Path | None = None) -> list[str]:
+        """One line for each name in the `.env` files that is nobody's, yet nearly one of these settings.
+
+        What belongs to other tools (COMPOSE_…, POSTGRES_…) is like none of them, so it is left in peace.
+        """
+        known = {VARIABLE_OF.get(field, field) for field in cls.model_fields}
+        known |= {f"{VARIABLE_OF.get(field, field)}_FILE" for field in cls.model_fields if cls.is_secret(field)}
+        found = []
+        for path in dict.fromkeys([(folder or _program_folder()) / ".env", ROOT / ".env"]):
+            for name in read_env_file(path).keys() - known - _of_other_services():
+                if near := get_close_matches(name.upper(), known, 1, NEAR):
+                    found.append(f"{path.parent.name}/.env: {name} is no setting; is {near[0]} meant?")
+        return sorted(found)
+
     def validate(self) -> Self:  # type: ignore[override]  # the contract's name; pydantic's own one is long deprecated
         """True settings by construction; kept because users call `config.validate()`."""
         return self
@@ -189,6 +213,12 @@ class Settings(BaseModel):
         password = self.DB_PASSWORD.get_secret_value() if self.DB_PASSWORD else ""
         login = quote(self.DB_USER, safe="") + (":" + quote(password, safe="") if password else "")
         return f"postgresql://{login}@{self.DB_HOST}:{self.DB_PORT}/{quote(self.DB_NAME, safe='')}"
+
+    def otlp_headers(self) -> dict[str, str]:
+        """OTEL_EXPORTER_OTLP_HEADERS as headers; values are percent-encoded, as OpenTelemetry has it."""
+        given = self.OTEL_EXPORTER_OTLP_HEADERS.get_secret_value() if self.OTEL_EXPORTER_OTLP_HEADERS else ""
+        pairs = (part.partition("=") for part in split_list(given))
+        return {name.strip(): unquote(value.strip()) for name, _, value in pairs if name.strip()}
 
     def fleet_secret(self) -> bytes:
         """What vouchers are signed with; made once where none is set. Raises OSError."""
@@ -263,6 +293,14 @@ def read_env_file(path: Path) -> dict[str, str]:
             value = re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
         values[name.strip()] = value
     return values
+
+
+def _of_other_services() -> set[str]:
+    """Every name in a service's .env.example: one root .env serves all, and no service knows another's settings."""
+    names: set[str] = set()
+    for example in ROOT.glob("*/.env.example"):
+        names |= set(re.findall(r"^#?([A-Z][A-Z_0-9]*)=", example.read_text("utf-8"), re.M))
+    return names
 
 
 def _lookup(source: Mapping[str, str], variable: str) -> str | None:

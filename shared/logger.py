@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from shared import tracing
 from shared.clock import to_iso
 from shared.config import config
 
@@ -68,8 +69,10 @@ class _Formatter(logging.Formatter):
 
 
 def _marks(record: logging.LogRecord) -> dict[str, Any]:
-    """The request that the line belongs to, and what came by `extra=`."""
+    """The request and the trace that the line belongs to, and what came by `extra=`."""
     extra = {name: value for name, value in vars(record).items() if name not in STANDARD_FIELDS}
+    if (trace := tracing.current.get()) is not None:
+        extra = {"trace_id": trace.trace_id, "span_id": trace.span_id, **extra}
     return {"request_id": found, **extra} if (found := request_id.get()) else extra
 
 

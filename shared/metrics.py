@@ -44,6 +44,7 @@ class MetricsCollector:
         self.enabled = enabled and prometheus_client is not None
         self._registry = registry
         self._help: dict[str, str] = {}
+        self._totals: dict[tuple[str, ...], float] = {}  # as shown last; as many as there are series
         self._known: dict[tuple[str, ...], Any] = {}  # series by kind, name and labels; at most as many as there are
 
     def describe(self, name: str, text: str) -> None:
@@ -59,6 +60,13 @@ class MetricsCollector:
         """Show the present value."""
         if self.enabled:
             self._series("Gauge", name, labels).set(value)
+
+    def set_total(self, name: str, total: float, **labels: str) -> None:
+        """Show a count that is kept elsewhere and only grows, as a counter (`…_total`)."""
+        if self.enabled:
+            asked = (name, *labels, *labels.values())
+            self._series("Counter", name, labels).inc(max(0.0, total - self._totals.get(asked, 0.0)))
+            self._totals[asked] = total
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add to a histogram, in seconds by convention (`…_seconds`)."""

@@ -12,6 +12,7 @@ if __name__ == "__main__":  # run by path: make `shared` importable from any fol
 from collections.abc import Mapping
 from typing import Any
 
+from shared import tracing
 from shared.config import config
 from shared.logger import get_logger, request_id
 
@@ -40,6 +41,7 @@ def init_sentry(service: str, environment: str | None = None, release: str | Non
             include_local_variables=False,
             max_request_body_size="never",
             before_send=_finish,
+            before_send_transaction=_finish,
         )
     except sentry_sdk.utils.BadDsn:
         log.warning("SENTRY_DSN is not a DSN: errors are not reported")
@@ -71,10 +73,21 @@ def set_user(user_id: str | None) -> None:
 
 
 def _finish(event: Any, hint: dict[str, Any]) -> Any:
-    """Tag every report, those made from log lines too, with the request's id; hide the secrets in its texts."""
+    """Tag every report, those from log lines too, with the ids of request and trace; hide the secrets in its texts.
+
+    Of the request only method and address stay: a key may stand in the query or in any header.
+    """
     del hint
     if (current := request_id.get()) is not None:
         event.setdefault("tags", {})["request_id"] = current
+    if (trace := tracing.current.get()) is not None:
+        event.setdefault("tags", {})["trace_id"] = trace.trace_id
+        mine = {"trace_id": trace.trace_id, "span_id": trace.span_id, "parent_span_id": trace.parent_id}
+        event.setdefault("contexts", {}).setdefault("trace", {}).update(mine)
+    if "request" in event:
+        event["request"] = {key: value for key, value in event["request"].items() if key in {"method", "url"}}
+    for noted in [*(event.get("breadcrumbs") or {}).get("values", ()), *event.get("spans", ())]:
+        (noted.get("data") or {}).pop("http.query", None)
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):

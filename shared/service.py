@@ -33,6 +33,7 @@ from shared.web.parsing import read_body, read_headers, read_query
 from shared.web.record import Recorder
 from shared.web.rows import read_rows
 from shared.web.standard import add_standard_routes
+from shared.web.state_metrics import show_state
 from shared.web.vouching import UNVOUCHED
 from shared.web.websocket import Handler as WebSocketHandler
 from shared.web.websocket import Tunnel
@@ -60,6 +61,7 @@ class Service:
         self.unvouched = [*UNVOUCHED]  # paths, or prefixes with a `/` at the end, that need no voucher of the gateway's
         self.max_websockets = 10_000  # at once; a service may set another bound before it runs
         self.state: State = "starting"
+        self._shows: list[Hook] = []
         self._stats: Callable[[], dict[str, Any]] = dict
         self._ready: Callable[[], bool] = lambda: True
         self._start_hooks: list[Hook] = []
@@ -135,6 +137,14 @@ class Service:
         """What /stats shows beside name, port, uptime and white-hat mode."""
         self._stats = counters
 
+    def on_scrape(self, show: Hook) -> None:
+        """Run before the metrics are told; it must not block, and sets what is cheaper to look up than to keep."""
+        self._shows.append(show)
+
+    def show(self) -> None:
+        """Bring the metrics up to date."""
+        self._run(self._shows)
+
     def ready_when(self, check: Callable[[], bool]) -> None:
         """A further condition for /health/ready, asked each time; it must not block."""
         self._ready = check
@@ -176,7 +186,7 @@ class Service:
                 hook()
             except Exception as error:
                 capture_exception(error)
-                self.logger.exception("a stop hook failed; the others go on")
+                self.logger.exception("a hook failed; the others go on")
 
     @property
     def readiness(self) -> str:
@@ -209,7 +219,13 @@ def create_service(
     service = Service(name, settings, import_name, clock or SystemClock(), limiter or Limiter.from_settings(settings))
     if not settings.RATE_LIMIT_ENABLED:
         service.health.notes(lambda: {"rate_limits": "off"})
+    if settings.ENV_FILES:
+        for line in settings.likely_typos():
+            service.logger.warning("%s", line)
+    if service.recorder.spans is not None:
+        service.on_stop(service.recorder.spans.close)
     add_standard_routes(service)
+    show_state(service)
     return service
 
 

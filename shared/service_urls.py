@@ -16,7 +16,7 @@ def _check(value: str) -> str:
     for part in split_list(value):
         name, _, url = part.partition("=")
         where = urlsplit(url)
-        if name not in known or where.scheme not in {"http", "https"} or not where.netloc:
+        if name not in known or where.scheme not in {"http", "https"} or not where.hostname or where.port == 0:
             raise ValueError("must be name=url by comma, such as database-service=http://127.0.0.1:5020")
     return value
 

@@ -96,6 +96,7 @@ def test_compose_runs_it_as_the_list_says(service: FleetService) -> None:
 
 def test_compose_has_the_contracts_services_and_ports() -> None:
     services = compose()["services"]
+    assert services.pop("secrets")["network_mode"] == "none"
     ports = {name: int(service["ports"][0].split(":")[1]) for name, service in services.items()}
     own = {service.name: service.port for service in FLEET.services}
     bought = {"redis": 6379, "timescaledb": 5432, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
@@ -106,7 +107,7 @@ def test_compose_has_the_contracts_services_and_ports() -> None:
 
 def test_compose_publishes_on_loopback_only_and_pins_every_image() -> None:
     for name, service in compose()["services"].items():
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
         assert re.search(r":v?\d+\.\d+", service["image"]), name
         assert "no-new-privileges:true" in service["security_opt"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -118,17 +119,29 @@ def test_the_simulators_address_in_compose_is_its_name_and_port() -> None:
     assert streaming["environment"]["SIMULATOR_URL"] == f"http://{simulator.name}:{simulator.port}"
 
 
+def test_the_dashboard_finds_every_other_service_in_compose_and_under_pm2_with_an_offset() -> None:
+    others = [service for service in FLEET.services if service.name != "dashboard"]
+    told = compose()["services"]["dashboard"]["environment"]["SERVICE_URLS"].split(",")
+    assert set(told) == {f"{service.name}=http://{service.name}:{service.port}" for service in others}
+    environ = ecosystem(FLEET_PORT_OFFSET="100", SERVICE_URLS="database-service=http://elsewhere:1")["dashboard"]["env"]
+    urls = settings_of(FLEET.service("dashboard")).read({**environ, "ENV_FILES": "false"}).service_urls  # type: ignore[attr-defined]  # its own
+    assert urls == {
+        **{service.name: f"http://127.0.0.1:{service.port + 100}" for service in others},
+        "database-service": "http://elsewhere:1",
+    }
+
+
 def test_compose_holds_no_secret() -> None:
     for name, service in compose()["services"].items():
         for variable, value in (service.get("environment") or {}).items():
             if re.search("PASSWORD|SECRET|DSN|TOKEN", variable):
-                assert variable.endswith("_FILE") or value == f"${{{variable}:-}}", (name, variable)
+                assert variable.endswith("_FILE") or value == "", (name, variable)
 
 
-def test_every_variable_that_compose_asks_for_is_in_the_root_env_example() -> None:
+def test_every_variable_that_compose_asks_for_is_in_an_env_example() -> None:
     asked = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
-    named = set(re.findall(r"^#([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.M))
-    assert asked <= named
+    examples = "".join(path.read_text() for path in (ROOT / ".env.example", *ROOT.glob("*/.env.example")))
+    assert asked <= set(re.findall(r"^#([A-Z_0-9]+)=", examples, re.M))
 
 
 def test_images_get_every_service_and_nothing_else() -> None:
@@ -143,7 +156,27 @@ def test_the_image_is_unprivileged_and_knows_its_health(service: FleetService) -
     text = (ROOT / service.name / "Dockerfile").read_text()
     assert "{{" not in text
     assert "USER 10001" in text
-    assert f"http://127.0.0.1:{service.port}/health/ready" in text
+    assert f"('127.0.0.1', {service.port})" in text
+    assert "GET /health/ready" in text
+
+
+def pins(lock: Path) -> set[str]:
+    """The pinned versions and the hashes of a lock file, without the conditions."""
+    return {line.split(" ; ")[0].removesuffix(" \\") for line in lock.read_text().splitlines()}
+
+
+@pytest.mark.parametrize("lock", sorted(ROOT.glob("*/requirements.lock")), ids=lambda lock: lock.parent.name)
+def test_an_image_takes_packages_as_the_whole_lock_has_them(lock: Path) -> None:
+    assert pins(lock) <= pins(ROOT / "requirements.lock"), "run `make lock`"
+    asked = (lock.parent / "requirements.in").read_text().splitlines()
+    assert set(asked[1:]) <= set((ROOT / "requirements.in").read_text().splitlines())
+    pinned = set(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", lock.read_text(), re.M))
+    assert set(asked[1:]) <= pinned, "run `make lock`"
+
+
+def test_the_streaming_image_carries_no_sql() -> None:
+    text = (ROOT / "websocket-streaming" / "requirements.lock").read_text()
+    assert not re.findall("^(?:sqlalchemy|psycopg2|alembic|numpy)", text, re.M)
 
 
 def test_pm2_runs_the_list() -> None:
@@ -234,7 +267,16 @@ def test_grafanas_dashboard_asks_a_datasource_that_is_provisioned() -> None:
 def test_node_packages_are_pinned_and_their_lock_names_no_address() -> None:
     package = json.loads((ROOT / "package.json").read_text())
     versions = {**package["dependencies"], **package["devDependencies"]}
-    assert versions == {"pm2": "7.0.4", "socket.io-client": "4.8.4"}
+    assert versions == {"pm2": "7.0.4", "socket.io-client": "4.8.4", "axe-core": "4.14.1"}
     lock = json.loads((ROOT / "package-lock.json").read_text())
     assert not [name for name, entry in lock["packages"].items() if "resolved" in entry]
     assert lock["packages"]["node_modules/pm2"]["version"] == "7.0.4"
+
+
+def test_prometheus_beside_pm2_scrapes_each_instance() -> None:
+    service = FleetService("websocket-streaming", "T", "websocket_streaming", 5021, 600, (), instances=2)
+    text = rendered(Fleet("p", "1", (service,)))[ROOT / "deploy" / "prometheus" / "machine.yml"]
+    jobs = yaml.safe_load(text)["scrape_configs"]
+    targets = next(job for job in jobs if job["job_name"] == "fleet")["static_configs"]
+    labels = {"service": "websocket-streaming"}
+    assert targets == [{"targets": ["127.0.0.1:5100", "127.0.0.1:5101"], "labels": labels}]

@@ -52,6 +52,10 @@ class TestUp:
         tried = re.search(r"^Try: curl (\S+)$", up.stdout, re.M)
         assert tried
         assert call(f"http://{tried[1]}")["data"]["symbol"] == "BTCUSDT"
+        shown = re.search(r"^Open in a browser: (http://localhost:\d+)/$", up.stdout, re.M)
+        assert shown
+        states = {row["name"]: row["state"] for row in call(f"{shown[1]}/api/fleet")["data"]["services"]}
+        assert states == {service.name: "ready" for service in read_fleet().services}
         assert call(f"{fleet.url('database-service')}/signals/save", SIGNAL)["success"]
 
         pids = {name: app["pid"] for name, app in fleet.apps().items()}

@@ -38,7 +38,9 @@ def ports() -> Iterator[dict[int, int]]:
             running = stack.enter_context(ServiceProcess(service.name, env))
             listening[service.port] = running.port
             if service.name == "market-simulator":
-                env = {"SIMULATOR_URL": running.base_url, "MARKET": "simulator"}
+                env |= {"SIMULATOR_URL": running.base_url, "MARKET": "simulator"}
+            urls = [env["SERVICE_URLS"]] if "SERVICE_URLS" in env else []
+            env["SERVICE_URLS"] = ",".join([*urls, f"{service.name}={running.base_url}"])
         yield listening
 
 

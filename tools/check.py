@@ -38,9 +38,17 @@ def test() -> int:
     return 1 if any(codes) else 0
 
 
-def _run(program: str, *words: str) -> int:
+def containers() -> int:
+    """The images and their deployment on a real engine; what that needs is installed first."""
+    prepare()
+    install_servers(engine=True)
+    return _run("pytest", "-v", "-s", "tests/test_containers_run.py", CONTAINERS="1")
+
+
+def _run(program: str, *words: str, **env: str) -> int:
     say(f"== {program} {' '.join(words)}")
-    code = subprocess.run([str(BIN / program), *words], cwd=ROOT, env=clean_environment(), check=False).returncode
+    environment = clean_environment() | env
+    code = subprocess.run([str(BIN / program), *words], cwd=ROOT, env=environment, check=False).returncode
     if code and program != "pytest":
         sys.stderr.write(f"{program} {' '.join(words)} failed (exit code {code}).\n")
     return code

@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "lint": check.lint,
     "types": check.types,
     "test": check.test,
+    "containers": check.containers,
 }
 
 

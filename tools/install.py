@@ -82,9 +82,10 @@ def _digest(*files: Path) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def install_servers() -> None:
+def install_servers(*, engine: bool = False) -> None:
     """As root on Debian: what the tests run and isn't there. Elsewhere it only says what is missing."""
-    missing = [package for package, found in _servers().items() if not found]
+    wanted = _servers() | (_engine() if engine else {})
+    missing = [package for package, found in wanted.items() if not found]
     if not missing:
         return
     if os.geteuid() != 0 or not Path("/etc/debian_version").exists() or shutil.which("apt-get") is None:
@@ -102,7 +103,16 @@ def install_servers() -> None:
 def _servers() -> dict[str, bool]:
     postgres = shutil.which("postgres") or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     found = {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
+    found |= {name: shutil.which(name) is not None for name in ("prometheus", "prometheus-alertmanager")}
+    browsers = ("chromium", "chromium-browser", "google-chrome")
+    found["chromium"] = any(shutil.which(name) for name in browsers)
     if sys.platform != "linux":
         return found
     # 3 MB: shows what is synced to the disk, and when. 1 MB: lets the wall clock jump for one process.
     return found | {"strace": shutil.which("strace") is not None, "faketime": shutil.which("faketime") is not None}
+
+
+def _engine() -> dict[str, bool]:
+    """What `make containers` runs, and makes its images with."""
+    programs = {"docker.io": "dockerd", "debootstrap": "debootstrap", "iproute2": "ip", "curl": "curl"}
+    return {package: shutil.which(program) is not None for package, program in programs.items()}

@@ -1,4 +1,4 @@
-"""`make lock`: requirements*.in → requirements*.lock, for every platform, with hashes and without an index's address.
+"""`make lock`: each requirements*.in → its .lock, for every platform, with hashes and without an index's address.
 
 uv resolves for all platforms at once; without one on PATH it is installed into a folder that is thrown away.
 """
@@ -20,10 +20,12 @@ OPTIONS = (
 
 
 def main() -> None:
-    """Lock the runtime first; the tests' lock then takes the same versions."""
+    """Lock the runtime first; the tests' lock and what each image takes then have the same versions."""
     with tempfile.TemporaryDirectory() as scratch:
         uv = shutil.which("uv") or _install_uv(Path(scratch))
         _lock(uv, "requirements")
+        for service in sorted(ROOT.glob("*/requirements.in")):
+            _lock(uv, f"{service.parent.name}/requirements", "--constraint", "requirements.lock")
         _lock(uv, "requirements-dev", "--constraint", "requirements.lock")
 
 

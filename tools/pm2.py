@@ -37,6 +37,7 @@ class Running:
     folder: Path
     status: str
     restarts: int
+    started_s: float = 0.0  # since 1970
 
     @property
     def ours(self) -> bool:
@@ -91,7 +92,8 @@ def running() -> list[Running]:
 
 def _running(app: dict[str, Any]) -> Running:
     state = app["pm2_env"]
-    return Running(app["pm_id"], app["name"], Path(state["pm_cwd"]).resolve(), state["status"], state["restart_time"])
+    folder, started_s = Path(state["pm_cwd"]).resolve(), state.get("pm_uptime", 0) / 1000
+    return Running(app["pm_id"], app["name"], folder, state["status"], state["restart_time"], started_s)
 
 
 def _json_line(text: str) -> list[dict[str, Any]]:

@@ -2,10 +2,13 @@
 
 Dockerfile of each service   from Dockerfile.template and fleet.json
 .env.example, root and each  from the Settings classes
-prometheus.yml               from deploy/prometheus/prometheus.template.yml and fleet.json
+deploy/grafana/dashboards    from tools/dashboards.py
+prometheus.yml               from deploy/prometheus/prometheus.template.yml and fleet.json, for containers
+machine.yml                  the same for a fleet under PM2, each instance a target
 deploy/nginx/<service>.conf  from deploy/nginx/nginx.template.conf and fleet.json, for a service of several instances
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 
 from shared.config import Settings
 from shared.fleet import ROOT, Fleet, FleetService, read_fleet
+from tools import dashboards
 from tools.settings import names_of, settings_of
 
 ROOT_SKIPS = {"SERVICE_NAME", "SERVICE_PORT"}  # one root .env serves every service
@@ -26,7 +30,12 @@ def rendered(fleet: Fleet) -> dict[Path, str]:
         files[ROOT / service.name / "Dockerfile"] = dockerfile(service)
         if service.instances > 1:
             files[ROOT / "deploy" / "nginx" / f"{service.name}.conf"] = nginx(service)
-    files[ROOT / "deploy" / "prometheus" / "prometheus.yml"] = prometheus(fleet)
+    inside = {service.name: [f"{service.name}:{service.port}"] for service in fleet.services}
+    outside = {service.name: [f"127.0.0.1:{port}" for port in service.ports] for service in fleet.services}
+    files[ROOT / "deploy" / "prometheus" / "prometheus.yml"] = prometheus(inside, "alertmanager")
+    files[ROOT / "deploy" / "prometheus" / "machine.yml"] = prometheus(outside, "127.0.0.1")
+    for dashboard in dashboards.DASHBOARDS:
+        files[ROOT / "deploy" / "grafana" / "dashboards" / f"{dashboard.uid}.json"] = dashboards.rendered(dashboard)
     return files
 
 
@@ -78,21 +87,22 @@ def nginx(service: FleetService) -> str:
 def dockerfile(service: FleetService) -> str:
     """The service's Dockerfile: the template with this service's words."""
     text = (ROOT / "Dockerfile.template").read_text("utf-8")
-    words = {"name": service.name, "title": service.title, "port": str(service.port)}
+    own = f"{service.name}/requirements.lock"  # a new service may come without: then its image takes all packages
+    requirements = own if (ROOT / own).is_file() else "requirements.lock"
+    words = {"name": service.name, "title": service.title, "port": str(service.port), "requirements": requirements}
     for word, value in words.items():
         text = text.replace("{{" + word + "}}", value)
     return text
 
 
-def prometheus(fleet: Fleet) -> str:
-    """Prometheus' configuration: the template with one target a service."""
+def prometheus(addresses: dict[str, list[str]], alertmanager: str) -> str:
+    """Prometheus' configuration: the template with each service's addresses, and with Alertmanager's host."""
     text = (ROOT / "deploy" / "prometheus" / "prometheus.template.yml").read_text("utf-8")
     indent = next(line for line in text.splitlines() if "{{targets}}" in line).split("{{")[0]
     targets = [
-        f'- targets: ["{service.name}:{service.port}"]\n{indent}  labels: {{service: "{service.name}"}}'
-        for service in fleet.services
+        f'- targets: {json.dumps(where)}\n{indent}  labels: {{service: "{name}"}}' for name, where in addresses.items()
     ]
-    return text.replace("{{targets}}", f"\n{indent}".join(targets))
+    return text.replace("{{targets}}", f"\n{indent}".join(targets)).replace("{{alertmanager}}", alertmanager)
 
 
 def main() -> int:

@@ -36,6 +36,8 @@ def up() -> int:
     say(f"Ready after {seconds:.1f} s.")
     streaming = next((app for app in apps if app.name.startswith("websocket-streaming")), apps[0])
     say(f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
+    if page := next((app for app in apps if app.name == "dashboard"), None):
+        say(f"Open in a browser: http://localhost:{page.port}/")
     return 0
 
 
@@ -54,11 +56,23 @@ def _start_missing(apps: Sequence[App]) -> None:
     if fallen := [app for app in ours if app.status != "online"]:
         _delete_all(apps, fallen)  # PM2 can't start again what it is just about to restart
     online = {app.name for app in ours if app.status == "online"}
+    for app in ours:
+        if app.name in online and (file := _changed_since(app)):
+            say(f"! {file} changed after {app.name} started; to apply: "
+                f"npx pm2 restart ecosystem.config.js --only {app.name}")  # fmt: skip
     missing = [app for app in apps if app.name not in online]
     refuse_taken_ports(missing)
     if missing:
         say(f"Starting {', '.join(app.name for app in missing)} …")
     wait_ready(apps, missing, {app.name: app.restarts for app in ours if app.name in online})
+
+
+def _changed_since(app: Running) -> str | None:
+    """The `.env` that a running app has not read in its newest form."""
+    for file in (app.folder / ".env", ROOT / ".env"):
+        if file.exists() and file.stat().st_mtime > app.started_s > 0:
+            return str(file.relative_to(ROOT))
+    return None
 
 
 def refuse_other_clones(apps: Sequence[App], listed: Sequence[Running]) -> None:

@@ -164,7 +164,7 @@ class ParquetWriter:
             import pyarrow as pa  # 31 MB of memory: only for those who ask for it
             from pyarrow import json, parquet
         except ImportError:
-            message = "parquet needs the optional package pyarrow on the server: pip install pyarrow"
+            message = "parquet needs the optional package pyarrow on the server: .venv/bin/pip install pyarrow"
             raise InvalidInput.field("format", message) from None
         types = {
             "timestamp": pa.timestamp("us", tz="UTC"), "compliant": pa.bool_(), "violations": pa.list_(pa.string()),

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from database_service import answers, bodies, performance
@@ -25,6 +26,7 @@ from shared.later import Later
 from shared.service import Service
 
 MAX_USER = 128
+POSTED = frozenset({"save", "batch"})  # paths of POST alone, which `/signals/<signal_id>` would take for ids
 # Runs `function(*arguments)` so that it holds up nobody else. Untyped: mypy can't compare two generic signatures.
 Worker = Callable[..., Any]
 
@@ -89,6 +91,8 @@ def _add_signals(service: Service, settings: DatabaseSettings, desk: Desk) -> No
         summary="One signal",
     )  # fmt: skip
     def one(signal_id: str) -> dict[str, Any]:
+        if signal_id in POSTED:
+            raise MethodNotAllowed(["POST"])
         document: str | None = desk.read(desk.store.get, signal_id)
         if document is None:
             raise NotFound("there is no signal of that id")

@@ -14,6 +14,7 @@ from database_service.migrate import migrate_apart
 from database_service.prices.market import MarketHistory, market_client
 from database_service.retention import Retention, rules
 from database_service.routes import Desk, Worker, add_routes
+from database_service.shown import show_store
 from database_service.storage import Store
 from database_service.stores.apart import Apart
 from database_service.stores.cache import CacheStore
@@ -44,6 +45,7 @@ def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) 
     desk = _durable(service, settings) if settings.DB_ENABLED else _volatile(service, settings, cache)
     service.health.add_dependency("cache", cache.status)
     service.health.metrics(lambda: _counts(desk))
+    show_store(service, desk)
     service.stats(lambda: {**_counts(desk), "storage_mode": desk.store.source})
     service.on_stop(cache.close)
     service.on_stop(desk.store.close)

@@ -179,7 +179,7 @@ def test_one_signal_says_where_it_comes_from(client: Client) -> None:
     assert document["data"]["symbol"] == "BTCUSDT"
 
 
-@pytest.mark.parametrize("path", ["nobody", "batch", "x" * 2000, "%00", "%ff", "a%20b", "'--"])
+@pytest.mark.parametrize("path", ["nobody", "x" * 2000, "%00", "%ff", "a%20b", "'--"])
 def test_an_unknown_signal_is_404(client: Client, path: str) -> None:
     assert client.refused(404, "GET", f"/signals/{path}")["code"] == "not_found"
 
@@ -442,3 +442,8 @@ def test_the_first_start_migrates_and_makes_its_folder(tmp_path: Path) -> None:
     for client in running(settings_for(tmp_path / "new" / "folder")):
         assert client.ids() == []
         client.save()
+
+
+@pytest.mark.parametrize("path", ["/signals/save", "/signals/batch"])
+def test_reading_a_path_that_only_takes_posts_is_405_and_says_so(client: Client, path: str) -> None:
+    assert client.refused(405, "GET", path)["code"] == "method_not_allowed"

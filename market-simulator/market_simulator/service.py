@@ -170,7 +170,9 @@ def _check_symbols(symbols: tuple[str, ...], listed: tuple[str, ...]) -> None:
 def _start(service: Service, root: Venue, sessions: Sessions, on_bug: Callable[[Exception], None]) -> None:
     def each_second() -> None:
         while True:
-            for name, value in _counters(root, sessions).items():
+            counters = _counters(root, sessions)
+            service.metrics.set_total("simulator_frames_sent_total", counters.pop("frames_sent"))
+            for name, value in counters.items():
                 service.metrics.set_gauge(f"simulator_{name}", value)
             sessions.end_idle()
             gevent.sleep(ROUND_S)
@@ -213,7 +215,7 @@ def _report(service: Service, root: Venue, sessions: Sessions) -> None:
 
     service.stats(counters)
     service.metrics.describe("simulator_sockets", "Open exchange sockets")
-    service.metrics.describe("simulator_frames_sent", "Data frames sent since the start, ended sessions' not counted")
+    service.metrics.describe("simulator_frames_sent_total", "Data frames sent, those of ended sessions left out")
     service.metrics.describe("simulator_scenarios_running", "Scenarios in force")
     service.metrics.describe("simulator_sessions", "Open sessions")
     service.health.metrics(lambda: {"symbols": len(root.markets), **_counters(root, sessions)})

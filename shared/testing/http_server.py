@@ -16,7 +16,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class HttpServer:
-    """Answers each GET by `respond(handler)`; None from it cuts the connection. `asked` holds the request targets."""
+    """Answers each GET, POST and DELETE by `respond(handler)`; None from it cuts the connection.
+
+    `asked` holds the request targets.
+    """
 
     def __init__(self, respond: Responder) -> None:
         self.asked: list[str] = []
@@ -37,6 +40,8 @@ class HttpServer:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_POST = do_DELETE = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
                 """Silent."""

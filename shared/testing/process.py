@@ -40,9 +40,9 @@ class ServiceProcess:
 
     def __init__(
         self, folder: str | Path, env: Mapping[str, str] | None = None, *,
-        var_dir: Path | None = None, ready_timeout_s: float = 30.0,
+        var_dir: Path | None = None, ready_timeout_s: float = 30.0, python: str | Path = sys.executable,
     ) -> None:  # fmt: skip
-        self.folder = ROOT / folder
+        self.folder, self._python = ROOT / folder, str(python)
         self.port = 0
         self._own = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}-test-"))
         self.var_dir = var_dir or self._own / "var"
@@ -98,7 +98,7 @@ class ServiceProcess:
         self.exit_code = None
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
+                [self._python, "app.py"], cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 

@@ -292,3 +292,26 @@ def test_every_setting_says_what_it_is_for() -> None:
 def test_a_list_is_split_at_commas() -> None:
     assert split_list(" a, b ,,c ") == ["a", "b", "c"]
     assert split_list("") == []
+
+
+@pytest.mark.unit
+def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOG_LEVL=DEBUG\nREDIS_HOTS=h\nlog_level=DEBUG\n")
+    lines = Settings.likely_typos(tmp_path)
+    assert [line.partition("/.env: ")[2] for line in lines] == [
+        "LOG_LEVL is no setting; is LOG_LEVEL meant?",
+        "REDIS_HOTS is no setting; is REDIS_HOST meant?",
+        "log_level is no setting; is LOG_LEVEL meant?",
+    ]
+
+
+@pytest.mark.unit
+def test_names_of_other_tools_and_of_other_services_are_left_in_peace(tmp_path: Path) -> None:
+    names = [
+        "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_FILE", "POSTGRES_PASSWORD", "POSTGRES_USER",
+        "REDIS_PASSWORD", "HTTP_PROXY", "NO_PROXY", "PM2_HOME", "FLEET_PORT_OFFSET", "FLEET_PYTHON", "TZ",
+        "DB_PASSWORD_FILE", "RATE_LIMIT_SIGNALS_SAVE", "NODE_ENV", "AWS_REGION", "TELEGRAM_TOKEN",
+        "BINANCE_API_KEY", "BINANCE_API_SECRET", "GF_SECURITY_ADMIN_PASSWORD",
+    ]  # fmt: skip
+    (tmp_path / ".env").write_text("".join(f"{name}=1\n" for name in names))
+    assert Settings.likely_typos(tmp_path) == []

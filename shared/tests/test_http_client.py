@@ -152,3 +152,70 @@ def test_nobody_there_is_unavailable_and_names_the_host_without_login() -> None:
 def test_a_page_instead_of_json_is_unavailable() -> None:
     with in_turn((200, {}, b"<html>portal</html>")) as server, pytest.raises(Unavailable, match="not JSON"):
         client(server)[0].get("/").json()
+
+
+def test_send_makes_one_attempt_and_hands_any_answer_over() -> None:
+    seen: list[tuple[str, str | None, bytes]] = []
+
+    def respond(handler: BaseHTTPRequestHandler) -> Reply:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        seen.append((handler.command, handler.headers["X-Request-ID"], body))
+        return 503, {"Retry-After": "7"}, b"{}"
+
+    with HttpServer(respond) as server:
+        http, clock = client(server)
+        start = clock.monotonic()
+        answer = http.send("POST", "/path?a=%2F", body=b'{"a":1}', headers={"X-Request-ID": "r-1"})
+        assert (answer.status, answer.body, answer.retry_after_s) == (503, b"{}", 7.0)
+        http.send("DELETE", "/path/1")
+        assert seen == [("POST", "r-1", b'{"a":1}'), ("DELETE", None, b"")]
+        assert server.asked == ["/path?a=%2F", "/path/1"]
+        assert clock.monotonic() == start, "no wait, since no retry"
+
+
+@pytest.mark.parametrize("options", [{"timeout_s": 0.2}, {"max_bytes": 10}], ids=["too slow", "too large"])
+def test_send_is_bounded(options: dict[str, float]) -> None:
+    def respond(handler: BaseHTTPRequestHandler) -> Reply:
+        if "timeout_s" in options:
+            time.sleep(0.5)
+        return 200, {}, b"x" * 100
+
+    with HttpServer(respond) as server, pytest.raises(Unavailable):
+        client(server, **options)[0].send("GET", "/")
+
+
+def test_a_stream_comes_in_pieces_of_bounded_size() -> None:
+    with in_turn((200, {"Content-Type": "text/csv"}, b"x" * 1_000_000)) as server:
+        closed: list[bool] = []
+        found = client(server, max_bytes=10)[0].stream("/", on_close=lambda: closed.append(True))
+        assert (found.status, found.headers["content-type"]) == (200, "text/csv")
+        pieces = list(found)
+        assert sum(map(len, pieces)) == 1_000_000
+        assert max(map(len, pieces)) <= 65_536
+        found.close()
+        assert closed == [True], "once"
+
+
+def test_a_stream_that_nobody_reads_can_be_given_up() -> None:
+    with in_turn((200, {}, b"x" * 1_000_000), OK) as server:
+        closed: list[bool] = []
+        http = client(server)[0]
+        http.stream("/", on_close=lambda: closed.append(True)).close()
+        assert closed == [True]
+        assert http.send("GET", "/").status == 200
+
+
+def test_a_stream_that_ends_early_says_so() -> None:
+    def respond(handler: BaseHTTPRequestHandler) -> Reply:
+        handler.close_connection = True
+        return 200, {"Content-Length": "100"}, b"short"
+
+    with HttpServer(respond) as server:
+        found = client(server)[0].stream("/")
+        with pytest.raises(Unavailable, match="ended early"):
+            list(found)
+
+
+def test_nobody_there_is_unavailable_for_a_stream_too() -> None:
+    with pytest.raises(Unavailable):
+        HttpClient(f"http://127.0.0.1:{free_port()}").stream("/")

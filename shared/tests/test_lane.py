@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from shared.config import Settings
 from shared.service import Service, create_service
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
-from shared.web.lane import Lane
+from shared.web.lane import MAX_AGAIN, MAX_AGAIN_BYTES, Lane
 from shared.web.models import Body, Headers, Query
+from shared.web.ride import MOST_TOGETHER
 
 SCRATCH = Path(__file__).parent / "data" / "scratch_service"
 JSON = b"Content-Type: application/json\r\n"
@@ -174,6 +176,27 @@ def test_every_other_get_goes_the_normal_way(gets: Lane, target: bytes) -> None:
 
 
 @pytest.mark.unit
+def test_the_very_same_get_is_known_again_and_one_with_an_id_or_more_behind_it_is_read_anew(gets: Lane) -> None:
+    plain = b"GET /all?a=1" + GET_HEADERS
+    first = gets.recognise(plain)
+    assert gets.recognise(bytes(bytearray(plain))) is first
+    with_id = plain.replace(b"\r\n\r\n", b"\r\nX-Request-ID: mine\r\n\r\n")
+    assert gets.recognise(with_id) is not gets.recognise(with_id)
+    both = gets.recognise(plain + plain)
+    assert both is not None
+    assert (both is first, both.head_bytes) == (False, len(plain))
+    long = plain.replace(b"*/*", b"a" * MAX_AGAIN_BYTES)
+    assert gets.recognise(long) is not gets.recognise(long)
+
+
+@pytest.mark.unit
+def test_so_many_different_requests_are_remembered_and_no_more(gets: Lane) -> None:
+    for number in range(3 * MAX_AGAIN):
+        assert gets.recognise(b"GET /all?a=%d" % number + GET_HEADERS) is not None
+    assert len(gets._again) <= MAX_AGAIN
+
+
+@pytest.mark.unit
 def test_a_get_with_a_body_or_another_method_goes_the_normal_way(gets: Lane) -> None:
     assert gets.recognise(b"GET /all HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n") is None
     assert gets.recognise(b"HEAD /all" + GET_HEADERS) is None
@@ -315,6 +338,36 @@ def test_many_requests_sent_at_once_are_all_answered(both: tuple[ServiceProcess,
             read_one(link)
             link.sendall(whole * 64)
             assert [read_one(link)[0] for _ in range(64)] == [200] * 64
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_requests_of_both_ways_sent_together_are_answered_in_their_order(
+    both: tuple[ServiceProcess, ServiceProcess],
+) -> None:
+    """An answer of the lane leaves at the end of the loop's turn; one of the normal way must not overtake it."""
+    hot = b"GET /things/some" + GET_HEADERS
+    cold = b"GET /things/cold" + GET_HEADERS
+    for service in both:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            for _ in range(2):
+                link.sendall((hot + cold) * 20)
+                assert [read_one(link)[2] for _ in range(40)] == [ask(service, hot)[2], ask(service, cold)[2]] * 20
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_more_clients_than_are_answered_together_are_all_answered(both: tuple[ServiceProcess, ServiceProcess]) -> None:
+    count = 3 * MOST_TOGETHER
+    for service in both:
+        with ExitStack() as stack:
+            links = [socket.create_connection(("127.0.0.1", service.port), timeout=10) for _ in range(count)]
+            for link in links:
+                stack.enter_context(link)
+            for _ in range(3):
+                for link in links:
+                    link.sendall(b"GET /things/some" + GET_HEADERS)
+                assert [read_one(link)[0] for link in links] == [200] * count
 
 
 @pytest.mark.integration

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -31,8 +32,10 @@ def broken():
     my_local = "canary-local"
     raise RuntimeError("the password canary-1 was refused")
 
-answer = service.app.test_client().post("/break", headers={
+answer = service.app.test_client().post("/break?token=canary-query", headers={
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "Host": "localhost", "X-Request-ID": "trace-7", "Authorization": "canary-header", "Cookie": "s=canary-cookie",
+    "X-Key-Of-Mine": "canary-own-header",
 }, json={"private": "canary-body"})
 print(answer.status_code, answer.get_data(as_text=True))
 import sentry_sdk
@@ -124,12 +127,27 @@ def test_a_dead_sentry_fails_nobody() -> None:
 
 
 def test_a_services_bug_is_reported_once_with_the_requests_id_and_nothing_private(sentry: Collector) -> None:
-    output = run(A_SERVICE, SENTRY_DSN=sentry.dsn, DB_PASSWORD="canary-1", DATABASE_URL="postgresql://u:canary-2@h/d")
+    output = run(
+        A_SERVICE, SENTRY_DSN=sentry.dsn, DB_PASSWORD="canary-1", DATABASE_URL="postgresql://u:canary-2@h/d",
+        SENTRY_RELEASE="1.2.3", SENTRY_ENVIRONMENT="staging",
+    )  # fmt: skip
     (event,) = sentry.events
     assert event["tags"]["request_id"] == "trace-7"  # type: ignore[index]  # parsed JSON
     assert event["tags"]["service"] == "database-service"  # type: ignore[index]  # parsed JSON
+    assert event["tags"]["trace_id"] == "0af7651916cd43dd8448eb211c80319c"  # type: ignore[index]  # parsed JSON
+    assert event["contexts"]["trace"]["parent_span_id"] == "b7ad6b7169203331"  # type: ignore[index]  # parsed JSON
+    assert (event["release"], event["environment"]) == ("1.2.3", "staging")
     assert event["contexts"]["context"] == {"method": "POST", "path": "/break"}  # type: ignore[index]  # parsed JSON
     assert "RuntimeError" in json.dumps(event)
     assert "canary" not in json.dumps(sentry.events)
     assert "canary" not in output
+    assert "500 {" in output
+
+
+def test_a_sentry_that_hangs_holds_no_request() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:  # takes connections and never answers
+        dsn = f"http://k@127.0.0.1:{hung.getsockname()[1]}/1"
+        # Were a request to wait for it, the time-out of `run` would end the test.
+        program = A_SERVICE.replace("sentry_sdk.flush(10)", "import os; print(flush=True); os._exit(0)")
+        output = run(program, SENTRY_DSN=dsn)
     assert "500 {" in output

@@ -10,6 +10,7 @@ from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as HTTPMethodNotAllowed
 
+from shared import tracing
 from shared.config import Settings, split_list
 from shared.errors import (
     FleetError,
@@ -95,6 +96,9 @@ def furnish(
         g.started = time.perf_counter()
         g.request_id = given if SAFE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         g.request_id_token = request_id.set(g.request_id)
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        trace = tracing.continued(traceparent, environ.get("HTTP_TRACESTATE", "")) if traceparent else None
+        g.trace_token = tracing.enter(trace or tracing.begun(recorder.spans is not None))
         host = environ.get("HTTP_HOST", "")
         if not gate.allows_host(host):
             raise Forbidden("this Host is not known here; ALLOWED_HOSTS names further ones")
@@ -118,6 +122,8 @@ def furnish(
     def teardown(_error: BaseException | None) -> None:
         if token := g.pop("request_id_token", None):
             request_id.reset(token)
+        if trace_token := g.pop("trace_token", None):
+            tracing.leave(trace_token)
 
     app.before_request(before)
     app.after_request(after)

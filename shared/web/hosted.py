@@ -49,6 +49,10 @@ class Hosted(Protocol):
         """Count a client's call; what the answer says of the limit goes into `headers`. Raises RateLimited."""
         ...
 
+    def show(self) -> None:
+        """Bring the metrics up to date."""
+        ...
+
     def stats_document(self) -> dict[str, Any]:
         """The `data` of /stats."""
         ...

@@ -1,13 +1,18 @@
 """What is kept of each request: its log line and its counters; and of a bug, the report."""
 
 import logging
+from typing import TYPE_CHECKING
 
+from shared import tracing
 from shared.config import Settings
 from shared.errors import FleetError
 from shared.logger import FleetLogger
 from shared.metrics import MetricsCollector
 from shared.sentry_integration import capture_exception
 from shared.web.request_counts import RequestCounts, Series, shown_counts
+
+if TYPE_CHECKING:
+    from shared.otlp import SpanExporter
 
 QUIET = ("/health", "/metrics")  # asked every few seconds by machines; no log line each
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -21,12 +26,15 @@ class Recorder:
         self._counts = shown_counts() if metrics.enabled else RequestCounts()
         self.writes = settings.ACCESS_LOG and log.isEnabledFor(logging.INFO)  # a line a request
         self._series: dict[tuple[str, str, int], Series] = {}  # as many as there are
+        self.spans = _exporter(service, settings)
         self.quiet: set[str] = set()  # route templates whose successes leave no log line
 
     def request(self, method: str, route: str, path: str, status: int, seconds: float) -> None:
         """One request was answered. `route` is the template, `path` what was asked."""
         series = self._series.get((method, route, status)) or self._new_series(method, route, status)
         series.add(seconds)
+        if self.spans is not None and (trace := tracing.current.get()) is not None and trace.sampled:
+            self.spans.add(trace, method, route, path, status, seconds)
         if self.writes and not path.startswith(QUIET) and (status >= 400 or route not in self.quiet):
             self._log.info("%s %s %d %.1f ms", method[:16], path[:200], status, seconds * 1000)
 
@@ -43,3 +51,12 @@ class Recorder:
         capture_exception(error, context={"method": method, "path": path})
         self._log.exception("unexpected error on %s %s", method, path)
         return FleetError("an unexpected error; the log holds it under this request's id")
+
+
+def _exporter(service: str, settings: Settings) -> "SpanExporter | None":
+    """What sends spans to a collector; nothing of it is loaded where none is configured."""
+    if settings.OTEL_EXPORTER_OTLP_ENDPOINT is None:
+        return None
+    from shared.otlp import SpanExporter
+
+    return SpanExporter(service, settings, settings.OTEL_EXPORTER_OTLP_ENDPOINT)

@@ -64,6 +64,7 @@ def add_standard_routes(service: Hosted) -> None:
 
     @service.route("GET", "/metrics", summary="Prometheus' text format", content_type="text/plain")
     def metrics() -> Response:
+        service.show()
         text, content_type = metrics_module.scrape()
         return Response(text, content_type=content_type)
 

@@ -7,6 +7,7 @@ as in database_load.py, the others by its entry in load.py.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -34,11 +35,25 @@ def stream(simulator: ServiceProcess) -> Iterator[ServiceProcess]:
 
 
 @pytest.fixture(scope="session")
-def start(simulator: ServiceProcess, stream: ServiceProcess) -> Start:
+def others(simulator: ServiceProcess, stream: ServiceProcess) -> Iterator[str]:
+    """SERVICE_URLS of a whole fleet, for the dashboard, which shows all of them."""
+    free = {"RATE_LIMIT_ENABLED": "false", "SIMULATOR_URL": simulator.base_url}
+    running = {"market-simulator": simulator, "websocket-streaming": stream}
+    with ExitStack() as stack:
+        for name in set(NAMES) - {*running, "dashboard"}:
+            running[name] = stack.enter_context(ServiceProcess(name, free))
+        yield ",".join(f"{name}={process.base_url}" for name, process in running.items())
+
+
+@pytest.fixture(scope="session")
+def start(request: pytest.FixtureRequest, simulator: ServiceProcess, stream: ServiceProcess) -> Start:
     """Make a service of the fleet with the limits off (use `with`); its settings as keywords."""
 
     def make(name: str, **environ: str) -> ServiceProcess:
-        urls = {"SIMULATOR_URL": simulator.base_url, "SERVICE_URLS": f"websocket-streaming={stream.base_url}"}
+        found = f"websocket-streaming={stream.base_url}"
+        if name == "dashboard":
+            found = request.getfixturevalue("others")
+        urls = {"SIMULATOR_URL": simulator.base_url, "SERVICE_URLS": found}
         return ServiceProcess(name, {"RATE_LIMIT_ENABLED": "false", "SIM_LIMITS": "false"} | urls | environ)
 
     return make

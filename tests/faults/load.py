@@ -27,6 +27,7 @@ REQUESTS = {
     "websocket-streaming": [Request("GET", "/price/BTCUSDT")],
     "market-simulator": [Request("GET", "/api/v3/depth?symbol=BTCUSDT&limit=20")],
     "auth-gateway": [Request("GET", "/api/websocket-streaming/price/BTCUSDT")],
+    "dashboard": [Request("GET", "/"), Request("GET", "/api/websocket-streaming/price/BTCUSDT")],
 }
 
 

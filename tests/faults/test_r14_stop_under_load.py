@@ -49,6 +49,7 @@ LOAD: dict[str, Callable[[int], Request]] = {
     "websocket-streaming": lambda client: REQUESTS["websocket-streaming"][0],
     "market-simulator": lambda client: REQUESTS["market-simulator"][0],
     "auth-gateway": lambda client: REQUESTS["auth-gateway"][0],
+    "dashboard": lambda client: REQUESTS["dashboard"][client % 2],
 }
 
 

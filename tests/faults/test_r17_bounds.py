@@ -19,12 +19,14 @@ WRITES = {
     "market-simulator": [("POST", "/sim/scenario")],
     "websocket-streaming": [],
     "auth-gateway": [("POST", "/auth/register"), ("POST", "/auth/login")],
+    "dashboard": [("POST", "/api/market-simulator/sim/scenario")],
 }
 SOCKETS = {
     "websocket-streaming": ["/stream/price/BTCUSDT", "/socket.io/?EIO=4&transport=websocket"],
     "market-simulator": ["/ws/btcusdt@trade"],
     "database-service": [],
     "auth-gateway": ["/api/websocket-streaming/stream/price/BTCUSDT"],
+    "dashboard": [],
 }
 
 

@@ -95,7 +95,7 @@ class TestRest:
             return requests.get(f"{streaming.base_url}/metrics", timeout=10).text
 
         wait_until(lambda: re.search(r"^stream_active_symbols [5-9]", metrics(), re.MULTILINE), what="the figures")
-        assert "stream_slow_clients " in metrics()
+        assert "stream_slow_clients_total " in metrics()
 
     def test_a_price_not_streamed_is_fetched_by_rest(self, simulator: ServiceProcess) -> None:
         settings = {"SIMULATOR_URL": simulator.base_url, "DEFAULT_SYMBOLS": "BTCUSDT"}

@@ -4,13 +4,14 @@ Places call in (feeds, sockets, routes); what this needs of them stands here as 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from orjson import Fragment
 
 from shared.clock import Clock
-from shared.errors import FleetError, Unavailable
+from shared.errors import FleetError
+from websocket_streaming.admission import Admission
 from websocket_streaming.book_channel import BookChannel
+from websocket_streaming.channel import CatchUp, Channel, TimeSource, Upstream
 from websocket_streaming.exchange_time import ExchangeTime
 from websocket_streaming.followed import Followed
 from websocket_streaming.journal import Document, Journal
@@ -30,80 +31,13 @@ from websocket_streaming.topics import (
     PRICE,
     SPOT,
     TRADES,
-    Problem,
     Topic,
     Wish,
-    about_symbols,
 )
 from websocket_streaming.trade_channel import TradeChannel
 
 TIME_LASTS_S = 600.0
 TIME_AGAIN_S = 2.0  # after a failure
-
-
-class Upstream(Protocol):
-    """The exchange's streams of one market."""
-
-    def fits(self, topics: list[Topic]) -> list[Topic]:
-        """Those of `topics` that the connection can carry besides what it does."""
-        ...
-
-    def open(self, topics: list[Topic]) -> None:
-        """Stream these too; returns at once."""
-        ...
-
-    def close(self, topics: list[Topic]) -> None:
-        """Stop streaming these; returns at once."""
-        ...
-
-    def renew(self, topics: list[Topic]) -> None:
-        """Nothing comes for these though there is news: subscribe anew, or connect anew if nothing comes at all."""
-        ...
-
-
-class Channel(Protocol):
-    """One channel, of all its symbols."""
-
-    event: str
-
-    def open(self, topic: Topic) -> None:
-        """Somebody wants the topic."""
-        ...
-
-    def close(self, topic: Topic) -> None:
-        """Nobody wants it any more."""
-        ...
-
-    def greet(self, topic: Topic) -> Document | None:
-        """What a new subscriber gets at once."""
-        ...
-
-    def warn(self, topic: Topic) -> Document | None:
-        """The `status` that a new subscriber gets besides, None where the newest value says all."""
-        ...
-
-    def catch_up(self, topic: Topic, event: str, document: Document, skipped: int) -> tuple[str, Document]:
-        """What a client gets that had no room for `skipped` updates before this one."""
-        ...
-
-    def on_connection(self, market: str, connected: bool) -> None:
-        """The market's upstream of this channel came or went."""
-        ...
-
-    def tell_stale(self) -> None:
-        """Tell subscribers what became stale, and what is right again."""
-        ...
-
-
-CatchUp = Callable[[Topic, str, Document, int], tuple[str, Document]]
-
-
-class TimeSource(Protocol):
-    """The exchange's clock."""
-
-    def time_ms(self) -> int:
-        """Unix milliseconds. Raises FleetError; retry later."""
-        ...
 
 
 class Channels:
@@ -116,12 +50,13 @@ class Channels:
         max_symbols: int,
     ) -> None:  # fmt: skip
         self._clock, self._exchange_time, self._exchange = clock, exchange_time, exchange
-        self.subscriptions, self._listings, self.journal = subscriptions, listings, journal
+        self.subscriptions, self.journal = subscriptions, journal
         self.price, self.trades, self.klines, self.books = price, trades, klines, books
         self._liquidations = liquidations
         self.followed, self.following = followed, False
-        self._max_symbols = max_symbols
         self._upstreams: dict[str, Upstream] = {}
+        self._admission = Admission(subscriptions, listings, self._upstreams, max_symbols)
+        self.admit = self._admission.admit  # which topics of a wish can be served
         self._served: dict[str, Channel] = {
             PRICE: price, TRADES: trades, KLINES: klines, ORDERBOOK: books, LIQUIDATIONS: liquidations,
         }  # fmt: skip
@@ -204,7 +139,7 @@ class Channels:
         wanted, held = set(topics), set(self.subscriptions.topics(name))
         if wanted == held:
             return frozenset(held)
-        fitting = [topic for market in MARKETS for topic in self._room(market, wanted - held)]
+        fitting = [topic for market in MARKETS for topic in self._fitting(market, wanted - held)]
         self.subscriptions.workers.add(name)
         opened = self.subscriptions.add(name, fitting)
         for topic in opened:
@@ -245,17 +180,6 @@ class Channels:
         return self.price.book.price(symbol)
 
     # -- what clients want
-
-    def admit(self, client: str, wish: Wish) -> list[Topic]:
-        """The topics of the wish that can be served; why the others can't is added to the wish's problems."""
-        topics = self.subscriptions.room(client, wish.topics)
-        if len(topics) < len(wish.topics):
-            left = _names(set(wish.topics) - set(topics))
-            bound = f"over {self.subscriptions.max_symbols} symbols a client"
-            wish.problems.append(about_symbols("too_many_symbols", bound, left))
-        fresh = [topic for topic in topics if not self.subscriptions.is_wanted(topic)]
-        refused = self._refuse(fresh, wish.problems) if fresh else set()
-        return [topic for topic in topics if topic not in refused]
 
     def subscribe(
         self, client: str, topics: list[Topic], wish: Wish, on_lost: Callable[[Topic], None] = lambda _topic: None
@@ -367,35 +291,5 @@ class Channels:
     def _channel(self, topic: Topic) -> "Channel | Followed":
         return self.followed if self.following else self._served[topic.channel]
 
-    def _room(self, market: str, topics: set[Topic]) -> set[Topic]:
-        return self._fitting(market, [topic for topic in topics if topic.market == market])
-
-    def _refuse(self, topics: list[Topic], problems: list[Problem]) -> set[Topic]:
-        """Those that the exchange doesn't list, or that are over a bound."""
-        names, market = _names(topics), topics[0].market
-        try:
-            unknown = self._listings[market].unknown(names)
-        except Unavailable as error:
-            problems.append(about_symbols("upstream_unavailable", f"can't be checked: {error.message}", names))
-            return set(topics)
-        if unknown:
-            problems.append(about_symbols("unknown_symbol", "not listed by the exchange", unknown))
-        listed = [topic for topic in topics if topic.symbol not in set(unknown)]
-        fitting = self._fitting(market, listed)
-        if over := [topic for topic in listed if topic not in fitting]:
-            problems.append(about_symbols("too_many_symbols", "over the service's bound; try later", _names(over)))
-        return set(topics) - fitting
-
-    def _fitting(self, market: str, topics: list[Topic]) -> set[Topic]:
-        active = {topic.of for topic in self.subscriptions.wanted}
-        within = []
-        for topic in topics:
-            if topic.of in active or len(active) < self._max_symbols:
-                active.add(topic.of)
-                within.append(topic)
-        upstream = self._upstreams.get(market)
-        return set(upstream.fits(within) if upstream else within)
-
-
-def _names(topics: Iterable[Topic]) -> list[str]:
-    return list(dict.fromkeys(topic.symbol for topic in topics))
+    def _fitting(self, market: str, topics: set[Topic]) -> set[Topic]:
+        return self._admission.fitting(market, [topic for topic in topics if topic.market == market])

@@ -14,7 +14,9 @@ from websocket_streaming.topics import Position, Topic
 
 KEPT_S = 60.0
 MAX_KEPT_OF_TOPIC = 4000
-MAX_KEPT = 20_000  # over all topics, in units of about 1 KB: an update is one and one more per 10 levels of a book
+# Over all topics, in units of about 1 KB: an update is one and one more per 10 levels of a book. A level takes up to
+# 136 bytes, so a ring of books alone is 20 MB.
+MAX_KEPT = 15_000
 
 Document = dict[str, Any]
 

@@ -9,15 +9,19 @@ from websocket_streaming.fanout import Fanout
 
 GAUGES = {
     "active_symbols": "Symbols served upstream",
+    "stale_symbols": "Symbols whose price is told as stale",
+    "upstream_connected": "1 while spot prices come, from the exchange or from the worker that leads",
     "subscriptions": "Subscriptions over all clients",
     "clients": "Clients connected by Socket.IO or plain WebSocket",
-    "messages_in": "Market messages that came from the exchange since the start",
-    "messages_out": "Updates handed to clients since the start",
-    "reconnects": "Times that the upstream was connected again since the start",
-    "slow_clients": "Clients closed because they didn't read, since the start",
-    "gaps_found": "Holes seen in trade ids since the start",
-    "gaps_filled": "Holes in trade ids closed whole since the start",
-    "book_resyncs": "Order books lost to a hole, a crossing or silence since the start",
+}
+TOTALS = {
+    "messages_in_total": "Market messages that came from the exchange",
+    "messages_out_total": "Updates handed to clients",
+    "reconnects_total": "Times that the upstream was connected again",
+    "slow_clients_total": "Clients closed because they did not read",
+    "gaps_found_total": "Holes seen in trade ids",
+    "gaps_filled_total": "Holes in trade ids closed whole",
+    "book_resyncs_total": "Order books lost to a hole, a crossing or silence",
 }
 
 
@@ -68,25 +72,37 @@ def report(service: Service, channels: Channels, fanout: Fanout, cache: RedisCac
     service.health.add_dependency("cache", cache.status)
     service.health.metrics(health_metrics)
     service.stats(stats)
-    for name, text in GAUGES.items():
+    for name, text in (GAUGES | TOTALS).items():
         service.metrics.describe(f"stream_{name}", text)
+    service.on_scrape(lambda: _show(service, channels, fanout))
 
 
-def show(service: Service, channels: Channels, fanout: Fanout) -> None:
-    """Once a second: the figures. Not per message: that would cost more than the message."""
+def sample(channels: Channels, fanout: Fanout) -> None:
+    """Once a second: the rates."""
     channels.received.sample()
     fanout.sent.sample()
-    figures = {
+
+
+def _show(service: Service, channels: Channels, fanout: Fanout) -> None:
+    """The figures, when they are asked for: kept per message they would cost more than the message."""
+    book = channels.price.book
+    gauges = {
         "active_symbols": len(channels.active_symbols),
+        "stale_symbols": sum(map(book.is_stale, book.symbols)),
+        "upstream_connected": channels.is_connected,
         "subscriptions": channels.subscriptions.total,
         "clients": fanout.clients,
-        "messages_in": channels.received.total,
-        "messages_out": fanout.sent.total,
-        "reconnects": channels.reconnects,
-        "slow_clients": fanout.slow_clients,
-        "gaps_found": channels.trades.gaps_found,
-        "gaps_filled": channels.trades.gaps_filled,
-        "book_resyncs": channels.books.resyncs,
     }
-    for name, value in figures.items():
+    totals = {
+        "messages_in_total": channels.received.total,
+        "messages_out_total": fanout.sent.total,
+        "reconnects_total": channels.reconnects,
+        "slow_clients_total": fanout.slow_clients,
+        "gaps_found_total": channels.trades.gaps_found,
+        "gaps_filled_total": channels.trades.gaps_filled,
+        "book_resyncs_total": channels.books.resyncs,
+    }
+    for name, value in gauges.items():
         service.metrics.set_gauge(f"stream_{name}", value)
+    for name, total in totals.items():
+        service.metrics.set_total(f"stream_{name}", total)

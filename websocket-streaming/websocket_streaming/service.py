@@ -24,7 +24,7 @@ from websocket_streaming.market_routes import add_market_routes
 from websocket_streaming.plain import PlainStreams
 from websocket_streaming.price_book import PriceBook
 from websocket_streaming.price_channel import PriceChannel
-from websocket_streaming.report import report, show
+from websocket_streaming.report import report, sample
 from websocket_streaming.routes import add_routes
 from websocket_streaming.settings import StreamingSettings
 from websocket_streaming.sockets import SocketIoServer
@@ -158,7 +158,7 @@ def _start(
     background.every(1.0, "exchange time", channels.keep_time)
     background.every(1.0, "newest prices to Redis", newest.save)
     background.every(1.0, "closed streams", feeds.settle)
-    background.every(1.0, "figures", lambda: show(service, channels, fanout))
+    background.every(1.0, "figures", lambda: sample(channels, fanout))
     service.on_stop(cache.close)
     service.on_stop(feeds.stop)
     if settings.INSTANCES > 1:

@@ -7,6 +7,7 @@ import urllib3
 
 from auth_gateway.breaker import Breaker
 from auth_gateway.headers import Pairs, to_client
+from shared import tracing
 from shared.errors import Unavailable
 
 CONNECT_S, ANSWER_S = 1.0, 30.0
@@ -61,6 +62,8 @@ class Forwarder:
     ) -> Answer:
         timeout = urllib3.Timeout(connect=CONNECT_S, read=within_s)
         sent = urllib3.HTTPHeaderDict(headers)
+        for name, value in tracing.outgoing().items():  # the gateway's span, in the place of the caller's
+            sent[name] = value
         response = self._pools[service].urlopen(
             method, target, body or None, sent, redirect=False, preload_content=False, decode_content=False,
             timeout=timeout,

@@ -37,6 +37,11 @@ class SpoolingStore:
         self._database, self._spool = database, spool
 
     @property
+    def spooled(self) -> tuple[int, float]:
+        """How many rows wait in the spool, and for how many seconds something has."""
+        return sum(self._spool.rows), self._spool.age_s()
+
+    @property
     def source(self) -> Source:
         """See `Store.source`."""
         return "database+spool" if self._spool.waiting or self._database.known_away else "database"

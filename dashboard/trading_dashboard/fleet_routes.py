@@ -1,0 +1,45 @@
+"""`/api/fleet` and `/api/page`: how the fleet is, and what the page must know before it can ask anything else."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import request
+
+from shared.fleet import Fleet
+from shared.service import Service
+from shared.web.models import Answer
+from trading_dashboard.fleet_watch import FleetWatch
+from trading_dashboard.stream_place import StreamPlace
+
+NOTE = "Educational, on paper only: no order is ever placed."
+
+Market = Callable[[], dict[str, Any]]
+
+
+class DataAnswer(Answer):
+    """`data` holds the answer."""
+
+    success: bool
+    data: dict[str, Any]
+
+
+def add_fleet_routes(service: Service, fleet: Fleet, watch: FleetWatch, market: Market, place: StreamPlace) -> None:
+    """Register both. `market`: venue and symbols as websocket-streaming has them, or as it last had them."""
+
+    @service.route("GET", "/api/fleet", summary="How each service is", answer=DataAnswer, quiet=True)
+    def fleet_state() -> dict[str, Any]:
+        return {"data": watch.report()}
+
+    @service.route(
+        "GET", "/api/page", summary="What the page needs to know at its start", answer=DataAnswer, quiet=True
+    )
+    def page() -> dict[str, Any]:
+        data = {
+            "title": service.settings.SERVICE_NAME,
+            "version": fleet.version,
+            "note": NOTE,
+            **market(),
+            "stream": {"url": place.url(request.host), "path": place.path},
+            "services": [{"name": one.name, "title": one.title, "port": one.port} for one in fleet.services],
+        }
+        return {"data": data}

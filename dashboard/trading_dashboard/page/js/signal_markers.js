@@ -1,0 +1,30 @@
+// Signals as marks on the chart's bars: which side, and the verdict as a sign, not only as a colour.
+import { broken } from "./verdict.js";
+
+const SHAPES = { BUY: ["arrowUp", "belowBar", "up"], SELL: ["arrowDown", "aboveBar", "down"] };
+
+/** For bars with these opening times (seconds, rising), markers in lightweight-charts' form. */
+export function markers(signals, times, colours) {
+  if (!times.length) return [];
+  const step = times.length > 1 ? times[1] - times[0] : 60;
+  const found = [];
+  for (const signal of signals) {
+    const at = Date.parse(signal.timestamp) / 1000;
+    if (at < times[0] || at >= times.at(-1) + step) continue;
+    const [shape, position, colour] = SHAPES[signal.signal_type] ?? ["circle", "aboveBar", "muted"];
+    const sign = broken(signal).length || signal.compliant === false ? "✗" : "✓";
+    found.push({ time: opening(times, at), shape, position, color: colours[colour], text: `${signal.signal_type} ${sign}` });
+  }
+  return found.sort((one, other) => one.time - other.time);
+}
+
+/** The last opening time that isn't after `at`. */
+function opening(times, at) {
+  let [low, high] = [0, times.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (times[middle] <= at) low = middle;
+    else high = middle - 1;
+  }
+  return times[low];
+}

@@ -1,0 +1,145 @@
+"""`/api/<service>/…`: the calls of the list, passed on to the services; their answers come back as they are."""
+
+import contextlib
+import errno
+import gzip
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from flask import Response, request
+from pydantic import ConfigDict
+
+from shared.errors import Forbidden, InvalidInput, NotFound, Unavailable
+from shared.http_client import Answer as ServiceAnswer
+from shared.http_client import StreamedAnswer
+from shared.logger import request_id
+from shared.service import Service
+from shared.web.models import Answer, Body
+from shared.web.parsing import parse_json
+from trading_dashboard.allowed import CALLS, Call
+
+MAX_BODY = 100_000  # bytes
+WORTH_PACKING = 4000  # bytes of an answer
+# In a query these mean something, or nothing that has to be hidden; any other byte leaves percent-encoded.
+QUERY_SAFE = "!$&'()*+,;=:@/?%-._~"
+PASSED_BACK = (
+    "Content-Disposition", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+)  # fmt: skip
+
+
+class Peer(Protocol):
+    """A service to pass calls on to. Both raise Unavailable."""
+
+    name: str
+
+    def send(
+        self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> ServiceAnswer:
+        """The service's answer, whatever its status."""
+        ...
+
+    def stream(self, target: str, headers: Mapping[str, str] | None = None) -> StreamedAnswer:
+        """An answer that is read as it comes."""
+        ...
+
+
+class PassedBody(Body):
+    """A JSON object; its fields are the service's to judge."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class PassedAnswer(Answer):
+    """As the service answers; its own /openapi.json says how."""
+
+    success: bool
+
+
+def add_proxy_routes(service: Service, peers: Mapping[str, Peer]) -> None:
+    """Register every call of the list."""
+    for call in CALLS:
+        _add(service, call, peers[call.service])
+
+
+def _add(service: Service, call: Call, peer: Peer) -> None:
+    declared: dict[str, Any] = {"summary": f"{call.summary}, from {call.service}", "quiet": call.quiet}
+    if call.method == "POST":
+        declared |= {"body": PassedBody, "quick": _an_object, "max_body": MAX_BODY}
+    if call.streamed:
+        declared |= {"content_type": call.streamed[0], "other_types": call.streamed[1:]}
+    else:
+        declared |= {"answer": PassedAnswer}
+
+    @service.route(call.method, call.own_path, errors=(409, 422, 429), **declared)
+    def pass_on(body: bytes | None = None, **parameters: str) -> Response:
+        if call.method != "GET":
+            _refuse_other_pages()
+        target = _target(call.path, parameters)
+        if call.streamed:
+            return _streamed(service, peer, call.streamed, peer.stream(target, _headers()))
+        answer = peer.send(call.method, target, body, _headers(body is not None))
+        return _whole(peer, answer.status, answer.headers, answer.body)
+
+
+def _an_object(data: bytes) -> bytes:
+    if not isinstance(parse_json(data), dict):
+        raise InvalidInput.field("body", "must be a JSON object")
+    return data
+
+
+def _refuse_other_pages() -> None:
+    """A browser names the page that writes: only our own may. Programs send no Origin; they need no page to write."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin not in (f"http://{request.host}", f"https://{request.host}"):
+        raise Forbidden("only the dashboard's own page may do this")
+
+
+def _target(template: str, parameters: Mapping[str, str]) -> str:
+    """The path with its parameters, and the query as it came. Raises NotFound for what no path can hold."""
+    path = template
+    for name, value in parameters.items():
+        if value in {".", ".."}:  # on the way these would be taken for steps
+            raise NotFound("there is no such path")
+        path = path.replace(f"<{name}>", quote(value, safe=""))
+    query = quote(request.query_string, safe=QUERY_SAFE)
+    return f"{path}?{query}" if query else path
+
+
+def _headers(with_body: bool = False) -> dict[str, str]:
+    headers = {"X-Request-ID": request_id.get() or "", "X-Forwarded-For": request.remote_addr or ""}
+    return {**headers, "Content-Type": "application/json"} if with_body else headers
+
+
+def _passed_back(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in PASSED_BACK if name in headers} | {"Cache-Control": "no-store"}
+
+
+def _whole(peer: Peer, status: int, headers: Mapping[str, str], body: bytes) -> Response:
+    if headers.get("Content-Type") != "application/json":
+        raise Unavailable(f"{peer.name} is away: something else answers at its address")
+    answer = Response(body, status, _passed_back(headers), content_type="application/json")
+    if len(body) > WORTH_PACKING and request.accept_encodings.quality("gzip") > 0:
+        answer.set_data(gzip.compress(body, 1))  # 150 signals: 60 KB to 6 in 0.5 ms
+        answer.content_encoding = "gzip"
+    answer.vary.add("Accept-Encoding")
+    return answer
+
+
+def _streamed(service: Service, peer: Peer, types: tuple[str, ...], found: StreamedAnswer) -> Response:
+    kind = found.headers.get("Content-Type", "")
+    if found.status != 200 or kind.partition(";")[0] not in types:
+        with contextlib.closing(found):
+            return _whole(peer, found.status, found.headers, next(iter(found), b""))  # an error fits into one piece
+    answer = Response(_or_cut(service, found), headers=_passed_back(found.headers), content_type=kind)
+    answer.call_on_close(found.close)
+    return answer
+
+
+def _or_cut(service: Service, found: StreamedAnswer) -> Iterator[bytes]:
+    """The pieces; a failure in the middle cuts the connection: without its last chunk no client takes it for whole."""
+    try:
+        yield from found
+    except Unavailable as error:
+        service.logger.warning("an export was cut short: %s", error.message)
+        raise BrokenPipeError(errno.EPIPE, "cut short") from None  # the server takes it for a client that left
