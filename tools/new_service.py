@@ -172,8 +172,8 @@ def main() -> int:
     except Failed as failed:
         sys.stderr.write(f"{failed.line}\n")
         return 1
-    for module in ("tools.render", "tools.api_document"):
-        subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True)
+    for module in (["tools.render"], ["tools.api_document"], ["ruff", "check", "--fix", "--quiet", service.name]):
+        subprocess.run([sys.executable, "-m", *module], cwd=ROOT, check=True)
     say(f"Made {service.name}, port {service.port}. Begin with {service.name}/{service.package}/routes.py.")
     say(f"Run it: make up. Test it: .venv-dev/bin/pytest {service.name}. A test of the fleet's lists: make test.")
     return 0

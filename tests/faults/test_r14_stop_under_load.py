@@ -58,7 +58,7 @@ class Clients:
 
     def __init__(self, service: ServiceProcess) -> None:
         self._port, self._name = service.port, service.folder.name
-        self._next = LOAD.get(self._name, lambda _client: requests_of(self._name)[0])
+        self._next: Callable[[int], Request] = LOAD.get(self._name, lambda _client: requests_of(self._name)[0])
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.busy = 0
         self._lock = threading.Lock()

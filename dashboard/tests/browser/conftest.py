@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,10 +23,13 @@ OpenPage = Callable[..., Page]
 expect.set_options(timeout=20_000)  # how long a busy machine may take; nothing here is a promise of speed
 
 
-@pytest.fixture(scope="session")
+# Not for the session: playwright keeps an event loop running in this thread, and other files' tests start their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each test gets contexts of its own."""
+    """One browser for all tests of a file; each test gets contexts of its own."""
     if CHROMIUM is None:
+        if os.environ.get("CI") == "true" and Path("/etc/debian_version").exists():
+            pytest.fail("Chromium is missing; tools/install.py installs it")
         pytest.skip("no Chromium here")
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # it refuses to start otherwise
     with sync_playwright() as playwright:
