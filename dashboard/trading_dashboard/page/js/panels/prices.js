@@ -13,23 +13,46 @@ const COLUMNS = [
   ["Volume", "number wide"], ["Age", "number"], ["Venue", "roomy"],
 ];
 
-export function mount(element, { live, store, page }) {
+export function mount(element, { live, store, listed }) {
   const fresh = freshness(element, "The stream", OLD_MS);
   const spoken = el("p", { class: "unseen", role: "status" });
   const body = el("tbody");
   element.append(fresh.element, table("Newest prices", COLUMNS, body), spoken);
   const stops = [
     whileLive(live, fresh),
-    whileChosen(store, ["market"], (choice) => follow(choice.market)),
+    whileChosen(store, ["market"], ({ market }) => {
+      body.replaceChildren(); // no spot price may stand where the perpetual's belongs
+      return whileShown((symbols) => follow(symbols, market));
+    }),
     whileChosen(store, ["symbol"], () => (mark(), () => {})),
   ];
 
-  function follow(market) {
-    const rows = new Map(page.symbols.map((symbol) => [symbol, { symbol, digits: ticks(), update: null, received: 0, way: "" }]));
+  /** `begin(symbols)` for those that are listed and the chosen one; anew when they become others. */
+  function whileShown(begin) {
+    const read = () => [...new Set([...listed.symbols, store.get("symbol")])];
+    let symbols = read();
+    let end = begin(symbols);
+    const onChange = () => {
+      if (String(read()) === String(symbols)) return;
+      end();
+      symbols = read();
+      end = begin(symbols);
+    };
+    listed.addEventListener("change", onChange);
+    store.addEventListener("change", onChange);
+    return () => {
+      listed.removeEventListener("change", onChange);
+      store.removeEventListener("change", onChange);
+      end();
+    };
+  }
+
+  function follow(symbols, market) {
+    const rows = new Map(symbols.map((symbol) => [symbol, { symbol, digits: ticks(), update: null, received: 0, way: "" }]));
     fill(body, [...rows.values()], (row) => row.symbol, make);
     mark();
     const paint = painter(() => [...body.children].forEach((node) => update(node, rows.get(node.dataset.key))), PAUSE_MS);
-    const off = live.subscribe({ symbols: page.symbols, channels: ["price"], market }, (event, data) => {
+    const off = live.subscribe({ symbols, channels: ["price"], market }, (event, data) => {
       const row = rows.get(data.symbol);
       if (event !== "price_update" || !row) return;
       if (row.update && data.price !== row.update.price) row.way = data.price > row.update.price ? "up" : "down";
