@@ -1,6 +1,6 @@
 // The symbols that are offered without being asked for: websocket-streaming's default ones, once they are known.
 
-/** `symbols`: rising knowledge of them; the event "change" says that they are others now. */
+/** `symbols`: empty until somebody could be asked; the event "change" says that they are others now. */
 export class Listed extends EventTarget {
   constructor(symbols) {
     super();
