@@ -15,7 +15,7 @@ import urllib3
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
 from tests.faults.conftest import NAMES, Start
-from tests.faults.load import REQUESTS, SIGNAL, GoodClients
+from tests.faults.load import REQUESTS, SIGNAL, GoodClients, requests_of
 from tests.faults.scale import SCALE, scaled
 from tests.faults.watching import percentile, rss_mb, sockets
 
@@ -97,11 +97,11 @@ def attack(port: int) -> list[float]:
 @pytest.mark.parametrize(("name", "lane"), CASES)
 def test_half_sent_requests_are_closed_and_good_clients_hardly_notice(start: Start, name: str, lane: str) -> None:
     with start(name, HOT_LANE=lane) as service:
-        with GoodClients(service.port, REQUESTS[name]):
+        with GoodClients(service.port, requests_of(name)):
             threading.Event().wait(1)  # warm: pools, caches and threads are there
         wait_until(lambda: service.get("/health/live"), what="alive")
         before = sockets(service.pid)  # files are left out: the database's pool may open one more at any time
-        with GoodClients(service.port, REQUESTS[name]) as good:
+        with GoodClients(service.port, requests_of(name)) as good:
             threading.Event().wait(CALM_S)
             begun = time.monotonic()
             borne = [second for _ in range(WAVES) for second in attack(service.port)]
