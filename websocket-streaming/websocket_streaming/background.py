@@ -6,6 +6,8 @@ from collections.abc import Callable
 from shared.clock import Clock
 from shared.logger import FleetLogger
 
+LATE_S = 0.5  # a turn that comes so much later than due: this process, or its loop, has stood still
+
 
 class Background:
     """Runs loops until `stop`. A bug in one turn is logged and the loop goes on: prices must not stop for it."""
@@ -27,12 +29,21 @@ class Background:
 
         threading.Thread(target=keep_running, name=name, daemon=True).start()
 
-    def every(self, seconds: float, name: str, turn: Callable[[], None]) -> None:
-        """Call `turn` again and again, `seconds` apart."""
+    def every(self, seconds: float, name: str, turn: Callable[[], None], *, judges: bool = False) -> None:
+        """Call `turn` again and again, `seconds` apart.
+
+        One that `judges` by the clock what did not come waits once more after a standstill: what came meanwhile is
+        still in the socket, and whoever reads it goes first. Never twice in a row, so that a busy machine is judged.
+        """
 
         def loop(stopping: threading.Event) -> None:
+            waited = False
+            due_at = self._clock.monotonic() + seconds
             while not stopping.wait(seconds):
-                turn()
+                waited = judges and not waited and self._clock.monotonic() > due_at + LATE_S
+                if not waited:
+                    turn()
+                due_at = self._clock.monotonic() + seconds
 
         self.run(name, loop)
 

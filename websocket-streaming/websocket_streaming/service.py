@@ -152,8 +152,8 @@ def _start(
     background.run("gap filler", channels.price.gaps.run)
     for number in range(ERRANDS_AT_ONCE):
         background.run(f"errands {number + 1}", errands.run)
-    background.every(1.0, "silence check", channels.price.check)
-    background.every(1.0, "channels check", channels.check)
+    background.every(1.0, "silence check", channels.price.check, judges=True)
+    background.every(1.0, "channels check", channels.check, judges=True)
     background.every(1.0, "alerts", sockets.alert_events.check)
     background.every(1.0, "exchange time", channels.keep_time)
     background.every(1.0, "newest prices to Redis", newest.save)
