@@ -17,6 +17,12 @@ pytestmark = [pytest.mark.api, pytest.mark.database]
 SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
 
 
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    """No database-service is there: nobody listens on port 1."""
+    yield from running(settings_for(tmp_path, SERVICE_URLS="database-service=http://127.0.0.1:1"))
+
+
 def made(client: Client, **asked: Any) -> dict[str, Any]:
     hook: dict[str, Any] = client.ok("POST", "/auth/hooks", {"name": "chart"} | asked)
     return hook
