@@ -1,5 +1,6 @@
 """The calls about webhooks: those of their owners below /auth/hooks, and the one by which senders come in."""
 
+import re
 from typing import Any
 
 from flask import Response, request
@@ -12,11 +13,13 @@ from auth_gateway.routes import address, guard_of
 from auth_gateway.settings import AuthSettings
 from auth_gateway.webhooks import Incoming, NewHook, Webhooks
 from shared.clock import to_iso
-from shared.errors import TooLarge, UnsupportedMediaType
+from shared.errors import NotFound, TooLarge, UnsupportedMediaType
 from shared.service import Service
 from shared.web.answers import json_answer
 
 TYPES = ("application/json", "text/plain")  # TradingView sends JSON as text/plain when the message is not quite JSON
+
+NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def add_hook_routes(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper, webhooks: Webhooks) -> None:
@@ -82,11 +85,13 @@ def _add_letters(service: Service, limit: int, webhooks: Webhooks, known: dict[s
         return {"data": [shown_letter(letter) for letter in webhooks.letters(who, hook_id)]}
 
     @service.route(
-        "POST", "/auth/hooks/<hook_id>/dead-letters/<int:number>/retry", limit=limit, **known,
+        "POST", "/auth/hooks/<hook_id>/dead-letters/<number>/retry", limit=limit, **known,
         answer=bodies.DataAnswer, summary="Try a dead letter again; it goes when it is delivered",
     )  # fmt: skip
-    def retry(hook_id: str, number: int, who: Identity) -> dict[str, Any]:
-        return {"data": {"delivered": True, "signal_id": webhooks.retry(who, hook_id, number, address())}}
+    def retry(hook_id: str, number: str, who: Identity) -> dict[str, Any]:
+        if not NUMBER.fullmatch(number):
+            raise NotFound("a dead letter's number is a whole one, as the list of them has it")
+        return {"data": {"delivered": True, "signal_id": webhooks.retry(who, hook_id, int(number), address())}}
 
 
 def shown_hook(hook: Hook) -> dict[str, Any]:
