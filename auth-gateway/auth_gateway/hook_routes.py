@@ -17,13 +17,14 @@ from shared.errors import NotFound, TooLarge, UnsupportedMediaType
 from shared.service import Service
 from shared.web.answers import json_answer
 
-TYPES = ("application/json", "text/plain")  # TradingView sends JSON as text/plain when the message is not quite JSON
-
+TYPES = ("application/json", "text/plain")  # TradingView's alerts may come as text/plain
+WHOLE_ID = re.compile(r"^((?:/auth)?/hooks/[^/]{8})[^/]+")
 NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def add_hook_routes(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper, webhooks: Webhooks) -> None:
     """Register them."""
+    service.app.url_value_preprocessor(_shorten)
     known = {"headers": Credentials, "guard": guard_of(doorkeeper), "errors": (401, 403), "needs": "read"}
     _add_own(service, settings.RATE_LIMIT_AUTH_KEYS, webhooks, known)
     _add_letters(service, settings.RATE_LIMIT_AUTH_KEYS, webhooks, known)
@@ -34,10 +35,17 @@ def add_hook_routes(service: Service, settings: AuthSettings, doorkeeper: Doorke
         summary="An event of a webhook: a signal",
     )  # fmt: skip
     def take(hook_id: str, headers: bodies.HookHeaders) -> Response:
-        request.path = "/hooks/…"  # for the log: a whole address may be all that a sender needs
         came = Incoming(hook_id, _body(), headers.timestamp, headers.signature, address())
         outcome = webhooks.take(came)
         return json_answer({"success": True, "data": outcome}, 200 if outcome["delivered"] else 202)
+
+
+def _shorten(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """The log shows the beginning of an id only, since the whole one may be all that a sender needs.
+
+    Runs after the routing and before anything can refuse.
+    """
+    request.path = WHOLE_ID.sub(r"\1…", request.path)
 
 
 def _body() -> bytes:
