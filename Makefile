@@ -4,10 +4,10 @@ FLEET = @command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is need
 DEV = .venv-dev/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs test containers dev lint types faults bench migrate backup restore move render api lock
+.PHONY: help install up down status logs test containers dev lint types faults bench migrate backup restore move new-service render api lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## install what is missing, start the fleet, wait until it is ready
 	$(FLEET) up
@@ -32,8 +32,8 @@ types: ## mypy --strict
 	$(FLEET) types
 faults: dev ## the fault experiments at full length
 	FAULTS_SCALE=1 $(DEV)/pytest -m faults -s --timeout=3600
-bench: dev ## the figures of docs/benchmarks.md, in about 25 minutes
-	$(DEV)/python -m benchmarks && $(DEV)/python -m benchmarks.whole_fleet && $(DEV)/python -m benchmarks.storage && $(DEV)/python -m benchmarks.streaming
+bench: dev ## the figures of docs/benchmarks.md, in about 30 minutes
+	$(DEV)/python -m benchmarks && $(DEV)/python -m benchmarks.whole_fleet && $(DEV)/python -m benchmarks.storage && $(DEV)/python -m benchmarks.streaming && $(DEV)/python -m benchmarks.dashboard
 migrate: install ## bring the database to the newest schema (a starting service does it, too)
 	cd database-service && ../.venv/bin/python -m database_service.migrate
 backup: install ## copy the embedded database while it is in use, checked (FILE=… says where to)
@@ -42,6 +42,8 @@ restore: install ## put a backup in the embedded database's place: make restore 
 	cd database-service && ../.venv/bin/python -m database_service.backup --restore "$(if $(FILE),$(abspath $(FILE)),$(error which one? make restore FILE=…))"
 move: install ## move the embedded database to PostgreSQL, counts and checksums compared (set DATABASE_URL)
 	cd database-service && ../.venv/bin/python -m database_service.move
+new-service: dev ## a further service, whole and running: make new-service NAME=funding-watch
+	$(DEV)/python -m tools.new_service $(if $(NAME),"$(NAME)",$(error which name? make new-service NAME=funding-watch)) $(if $(TITLE),--title "$(TITLE)") $(if $(PORT),--port $(PORT))
 render: dev ## make Dockerfiles, .env.example and prometheus.yml from their sources
 	$(DEV)/python -m tools.render
 api: dev ## make docs/api.md from what the services say of themselves

@@ -1,7 +1,8 @@
-"""The dashboard in a real browser, and what looking at the fleet costs: `python -m benchmarks.dashboard`.
+"""The dashboard in a real browser, what looking at the fleet costs, how large its images are.
 
-`--minutes 3` is how long the page is watched under load, `--only paint,memory,cost` takes a part. It needs Chromium and
-the Python package playwright. Server, browser and market share the machine.
+`--minutes 3` is how long the page is watched under load, `--only paint,memory,cost,images` takes a part. It needs
+Chromium and the Python package playwright, and for the images a Docker engine that has built them (deploy/deploy.sh);
+`make containers` starts an engine of its own and prints the sizes, too. Server, browser and market share the machine.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import contextlib
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from benchmarks.services import rss_mb
 from shared.fleet import read_fleet
 from shared.testing.process import ServiceProcess
 
-PARTS = ("paint", "memory", "cost")
+PARTS = ("paint", "memory", "cost", "images")
 OPENINGS = 5
 SETTLE_MS = 3000  # after the load event: panels have their first data by then
 FAST = "15"  # SIM_SPEED: about 1,000 updates a second for what the page subscribes to
@@ -250,6 +252,25 @@ def _looks(http: urllib3.PoolManager, page: ServiceProcess) -> list[Row]:
     ]
 
 
+def images() -> list[Row]:
+    """The size of each service's image, base included. None without an engine, or where they aren't built."""
+    known = read_fleet()
+    names = {service.name: f"{known.project}/{service.name}:{known.version}" for service in known.services}
+    rows = []
+    for name, image in names.items():
+        command = ["docker", "image", "inspect", "-f", "{{.Size}}", image]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            sys.stderr.write(f"no image sizes: {type(error).__name__}\n")
+            return []
+        if done.returncode:
+            sys.stderr.write(f"no size of {image}: {done.stderr.strip().splitlines()[-1][:100]}\n")
+        else:
+            rows.append(Row(f"{name}: image", int(done.stdout) / 1e6, "MB", ""))
+    return rows
+
+
 def cpu_s(pid: int) -> float:
     """Processor time that a process has used, all threads (Linux: the process's own CPU clock)."""
     return float(time.clock_gettime((~pid << 3) | 2))
@@ -261,7 +282,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--only", default=",".join(PARTS))
     chosen = parser.parse_args()
-    parts = {"paint": paint, "memory": lambda: memory(chosen.minutes), "cost": cost}
+    parts = {"paint": paint, "memory": lambda: memory(chosen.minutes), "cost": cost, "images": images}
     if unknown := set(chosen.only.split(",")) - set(parts):
         sys.exit(f"No such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}")
     rows: list[Row] = []

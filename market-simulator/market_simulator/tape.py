@@ -5,6 +5,7 @@ Prices and quantities in units of 1e-8. Times are offsets in milliseconds from t
 
 from array import array
 from dataclasses import dataclass, field
+from itertools import compress
 
 from market_simulator.market import BookTicker, DepthUpdate, Level, Trade
 from market_simulator.order_book import OrderBook
@@ -82,6 +83,16 @@ class TickerColumns:
         self.at_ms.append(ticker.at_ms)
         self.event_ms.append(ticker.event_ms)
 
+    def extend(self, other: "TickerColumns", count: int) -> None:
+        """Append the first `count` of `other`."""
+        self.update_ids += other.update_ids[:count]
+        self.bids += other.bids[:count]
+        self.bid_quantities += other.bid_quantities[:count]
+        self.asks += other.asks[:count]
+        self.ask_quantities += other.ask_quantities[:count]
+        self.at_ms += other.at_ms[:count]
+        self.event_ms += other.event_ms[:count]
+
     def __getitem__(self, index: int) -> BookTicker:
         bid = self.bids[index], self.bid_quantities[index]
         ask = self.asks[index], self.ask_quantities[index]
@@ -124,6 +135,14 @@ class EventColumns:
         self.kinds.append(kind)
         self.indexes.append(index)
         self.emitted_ms.append(emitted_ms)
+
+    def extend(self, other: "EventColumns", tickers: int) -> None:
+        """Append those of `other`, of its bookTickers only the first `tickers`. The seam's own come before them."""
+        kept = [kind != TICKER or index < tickers for kind, index in zip(other.kinds, other.indexes, strict=True)]
+        moved = (index + (kind != TRADE) for kind, index in zip(other.kinds, other.indexes, strict=True))
+        self.kinds.extend(compress(other.kinds, kept))
+        self.indexes.extend(compress(moved, kept))
+        self.emitted_ms.extend(compress(other.emitted_ms, kept))
 
     def __len__(self) -> int:
         return len(self.kinds)

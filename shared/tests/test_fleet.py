@@ -14,7 +14,8 @@ def test_every_service_has_its_own_port_folder_and_package() -> None:
     assert len({service.port for service in services}) == len(services)
     for service in services:
         assert (ROOT / service.name / service.package).is_dir()
-        assert service.package == service.name.replace("-", "_")
+        assert service.name.replace("-", "_") in service.package
+        assert service.package != service.name, "the folder itself would be taken for the package"
         assert service.max_memory_mb > 0
 
 

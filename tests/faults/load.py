@@ -31,6 +31,11 @@ REQUESTS = {
 }
 
 
+def requests_of(name: str) -> list[Request]:
+    """What good clients of a service ask; of a new one, what each service answers."""
+    return REQUESTS.get(name, [Request("GET", "/stats")])
+
+
 class GoodClients:
     """Threads with one kept connection each; use `with`. `waits_s` and `outcomes` grow while they work."""
 

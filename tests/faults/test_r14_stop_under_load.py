@@ -17,7 +17,7 @@ import urllib3
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
 from tests.faults.conftest import NAMES, Start
-from tests.faults.load import REQUESTS, SIGNAL, Request
+from tests.faults.load import REQUESTS, SIGNAL, Request, requests_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.api]
 
@@ -58,6 +58,7 @@ class Clients:
 
     def __init__(self, service: ServiceProcess) -> None:
         self._port, self._name = service.port, service.folder.name
+        self._next: Callable[[int], Request] = LOAD.get(self._name, lambda _client: requests_of(self._name)[0])
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.busy = 0
         self._lock = threading.Lock()
@@ -71,7 +72,7 @@ class Clients:
         answered, closing = 0, False
         try:
             while not closing:
-                request = LOAD[self._name](client)
+                request = self._next(client)
                 headers = {"Content-Type": "application/json"} if request.body else {}
                 link.request(request.method, request.path, request.body, headers)
                 answer = link.getresponse()

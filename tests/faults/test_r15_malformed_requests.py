@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.api, pyte
 CALLERS = 8
 WARM_UP = 1000
 MAX_GROWTH_MB = 25
-PAGES = ("/", "/docs")  # for people
+PAGES = ("/", "/docs", "/api/docs")  # for people
 # Below these another protocol is spoken, with errors of its own: the exchange's, and Engine.IO's.
 OTHER_PROTOCOLS = {
     "market-simulator": ("/api", "/fapi", "/dapi", "/futures"),

@@ -15,7 +15,7 @@ import urllib3
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
 from tests.faults.conftest import NAMES, Start
-from tests.faults.load import REQUESTS, SIGNAL, GoodClients
+from tests.faults.load import REQUESTS, SIGNAL, GoodClients, requests_of
 from tests.faults.scale import SCALE, scaled
 from tests.faults.watching import percentile, rss_mb, sockets
 
@@ -26,7 +26,7 @@ WAVES = scaled(6)  # each lasts until the last of them is closed, so about 10 s
 CLOSED_WITHIN_S = 10.0
 CALM_S = 4.0 if SCALE >= 0.5 else 2.0
 # Below that a wait is the scheduler's of a busy machine, not the service's: a p99 of 2 ms may become one of 10.
-GRAIN_S = 0.005
+GRAIN_S = 0.02  # a p99 below is the scheduler's: clients and service share the machine
 HOST = b"Host: localhost\r\n"
 JSON = HOST + b"Content-Type: application/json\r\n"
 # What each sends at first, and then goes on with, a byte a second.
@@ -97,11 +97,11 @@ def attack(port: int) -> list[float]:
 @pytest.mark.parametrize(("name", "lane"), CASES)
 def test_half_sent_requests_are_closed_and_good_clients_hardly_notice(start: Start, name: str, lane: str) -> None:
     with start(name, HOT_LANE=lane) as service:
-        with GoodClients(service.port, REQUESTS[name]):
+        with GoodClients(service.port, requests_of(name)):
             threading.Event().wait(1)  # warm: pools, caches and threads are there
         wait_until(lambda: service.get("/health/live"), what="alive")
         before = sockets(service.pid)  # files are left out: the database's pool may open one more at any time
-        with GoodClients(service.port, REQUESTS[name]) as good:
+        with GoodClients(service.port, requests_of(name)) as good:
             threading.Event().wait(CALM_S)
             begun = time.monotonic()
             borne = [second for _ in range(WAVES) for second in attack(service.port)]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+import websocket
 
 from shared.fleet import ROOT
 from shared.testing.net import wait_until
@@ -135,6 +136,17 @@ def test_a_lost_exchange_is_told_and_its_return_too(watched: Watched) -> None:
     wait_until(lambda: "StaleSymbols" in watched.prometheus.firing(), WITHIN_S, what="StaleSymbols")
     watched.wait_for("UpstreamLost")
     watched.wait_for("UpstreamLost", "resolved")
+
+
+def test_trades_that_cannot_be_had_any_more_are_told(watched: Watched) -> None:
+    for name, params in (("server_error", {"path": "/api/v3"}), ("drop", {"stream": "btcusdt@trade", "share": 0.3})):
+        body = json.dumps({"name": name, "duration_s": 25, "params": params})
+        headers = {"Content-Type": "application/json"}
+        answer = http.request("POST", f"{watched.simulator.base_url}/sim/scenario", body=body, headers=headers)
+        assert answer.status == 200, answer.data
+    link = websocket.create_connection(watched.stream.ws_url + "/stream/trades/BTCUSDT", timeout=10)
+    watched.wait_for("GapsNotFilled", service="websocket-streaming")
+    link.close()
 
 
 def test_a_client_that_asks_on_and_on_is_told(watched: Watched) -> None:

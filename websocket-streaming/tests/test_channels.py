@@ -260,4 +260,4 @@ class TestRest:
         data = streaming.get("/stats")["data"]
         assert data["gaps_filled"] <= data["gaps_found"]
         text = requests.get(f"{streaming.base_url}/metrics", timeout=10).text
-        assert all(f"stream_{name} " in text for name in ("gaps_found", "gaps_filled", "book_resyncs"))
+        assert all(f"stream_{name}_total " in text for name in ("gaps_found", "gaps_filled", "book_resyncs"))

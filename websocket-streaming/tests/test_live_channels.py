@@ -118,8 +118,8 @@ class Desk:
     def ids(self) -> list[int]:
         return [document["trade_id"] for event, document in self.told if event == "trade"]
 
-    def price(self, trade_id: int) -> None:
-        self.prices.on_ticker(BTC, Ticker(100.0, trade_id, NOW_MS, 1.0, 1.0, 1.0, 1.0, 1.0))
+    def price(self, trade_id: int, later_ms: int = 0) -> None:
+        self.prices.on_ticker(BTC, Ticker(100.0, trade_id, NOW_MS + later_ms, 1.0, 1.0, 1.0, 1.0, 1.0))
 
 
 TRADES, BOOK, KLINES = Topic("trades", *BTC), Topic("orderbook", *BTC), Topic("klines", *BTC, "1m")
@@ -164,9 +164,27 @@ class TestTrades:
     def test_what_the_24_h_figures_know_and_the_stream_missed_is_asked_for(self, desk: Desk) -> None:
         desk.exchange.known = [trade(id) for id in range(1, 13)]
         desk.price(12)
-        desk.run(4)
+        desk.run(1)
+        desk.price(12, later_ms=1000)
+        desk.run(3)
         assert desk.ids() == [11, 12]
         assert not desk.trades.is_stale(TRADES)
+
+    def test_an_exchange_that_stands_still_after_its_24_h_figures_has_not_lost_the_trade(self, desk: Desk) -> None:
+        desk.price(11)
+        desk.run(5)
+        assert (desk.told, desk.trades.gaps_found) == ([], 0)
+        desk.trades.on_trade(BTC, trade(11))
+        desk.price(11, later_ms=5000)
+        desk.run(5)
+        assert [event for event, _ in desk.told] == ["trade"]
+        assert desk.exchange.asked == []
+
+    def test_a_trade_that_only_the_24_h_figures_know_comes_from_rest_within_10_s(self, desk: Desk) -> None:
+        desk.exchange.known = [trade(id) for id in range(1, 12)]
+        desk.price(11)
+        desk.run(10)
+        assert desk.ids() == [11]
 
     def test_older_holes_are_asked_for_page_by_page(self, desk: Desk) -> None:
         desk.exchange.known = [trade(id) for id in range(1, 3001)]

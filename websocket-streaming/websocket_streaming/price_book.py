@@ -116,6 +116,11 @@ class PriceBook:
         held = self._held(symbol)
         return held.trade_id if held else None
 
+    def event_ms(self, symbol: Symbol) -> int:
+        """When the newest event was, by the exchange's clock; 0 when nothing is held."""
+        held = self._held(symbol)
+        return (held.fresh.event_ms or 0) if held else 0
+
     def price(self, symbol: Symbol) -> float | None:
         """The newest price, None while it or the 24 h figures are missing."""
         held = self._held(symbol)

@@ -10,6 +10,7 @@ from shared.logger import FleetLogger
 from websocket_streaming.errands import Errands
 from websocket_streaming.exchange_time import iso_of
 from websocket_streaming.fetched import Fetched
+from websocket_streaming.freshness import SILENT_AFTER_S
 from websocket_streaming.journal import Document, Journal
 from websocket_streaming.live_channel import LiveChannel
 from websocket_streaming.price_book import PriceBook
@@ -19,7 +20,9 @@ from websocket_streaming.trade_tape import TAPE_LENGTH, TradeTape
 
 # Frames that only came in another order are there by then, and REST isn't asked.
 FILL_AFTER_S = 0.3
-BEHIND_AFTER_S = 1.5  # the 24 h figures know a later trade for that long: the stream has missed it
+# The 24 h figures know a later trade for that long, and the exchange has gone on meanwhile: the stream has missed it.
+# They run up to 50 ms ahead of the trade. An exchange that stands still in between has yet to send it.
+BEHIND_AFTER_S = 1.5
 MAX_FILLED = 20_000  # trades of one hole; twenty calls. A larger one is told by `missed`
 MAX_TRIES = 5  # answers of REST that brought nothing for a hole
 
@@ -37,9 +40,18 @@ class TradeSource(Protocol):
 
 
 @dataclass(slots=True)
+class _Behind:
+    """An id that others know and the tape doesn't."""
+
+    trade_id: int
+    since: float
+    event_ms: int  # the newest event's then, by the exchange's clock
+
+
+@dataclass(slots=True)
 class _Tape:
     tape: TradeTape = field(default_factory=TradeTape)
-    behind: tuple[int, float] | None = None  # an id that others know and the tape doesn't, and since when
+    behind: _Behind | None = None
     is_filled: bool = False  # the history is there
     tries: int = 0
     missed: int = 0  # to be told with the next trade
@@ -81,10 +93,10 @@ class TradeChannel(LiveChannel[_Tape]):
             elif known < last_id:
                 state.tape.restart()  # REST and the 24 h figures agree on lower ids: the exchange began anew
                 self._begin(topic)
-            elif state.behind is None or state.behind[0] <= last_id:
-                state.behind = known, now
-            elif now - state.behind[1] >= BEHIND_AFTER_S:
-                state.tape.expect(state.behind[0])
+            elif state.behind is None or state.behind.trade_id <= last_id:
+                state.behind = _Behind(known, now, self._prices.event_ms(topic.of))
+            elif self._has_missed(topic, state.behind, now):
+                state.tape.expect(state.behind.trade_id)
                 self._errands.ask(topic, partial(self._fill, topic))
 
     def trades(self, symbol: Symbol, limit: int) -> tuple[list[Document], str, float, bool]:
@@ -137,6 +149,12 @@ class TradeChannel(LiveChannel[_Tape]):
 
     def _age_s(self, topic: Topic, state: _Tape) -> float | None:  # noqa: ARG002  # LiveChannel's
         return self._prices.age_s(topic.of)
+
+    def _has_missed(self, topic: Topic, behind: _Behind, now: float) -> bool:
+        """Whether the trade will not come any more. Of a symbol that is silent altogether only the clock can tell."""
+        waited_s = now - behind.since
+        went_on = self._prices.event_ms(topic.of) > behind.event_ms
+        return waited_s >= (BEHIND_AFTER_S if went_on else SILENT_AFTER_S)
 
     def _begin(self, topic: Topic) -> None:
         state = self._states.get(topic)

@@ -24,7 +24,7 @@ def number(text: str | None) -> float:
 
 def price_of(page: Page, symbol: str) -> float:
     """What the panel shows; nan while it shows none."""
-    text = page.locator(f"#panel-prices tr[data-key={symbol}] td").first.inner_text()
+    text = page.locator(f"#panel-prices tr[data-key={symbol}] td").first.inner_text().strip("↑↓ ")
     return float("nan") if text == "–" else number(text)
 
 
@@ -140,15 +140,26 @@ def test_a_lost_stream_makes_prices_old_and_a_found_one_live_again(
     expect(prices).not_to_have_class(re.compile("old"), timeout=30_000)
     for panel in ("chart", "depth", "tape"):
         expect(page.locator(f"#panel-{panel} .panel-body")).not_to_have_class(re.compile("old"), timeout=30_000)
+    own_fleet.simulator.kill()
+    for panel in ("chart", "depth", "tape"):
+        expect(page.locator(f"#panel-{panel} .fresh")).to_contain_text("BTCUSDT is stale")
 
 
 def test_the_simulators_crash_is_seen_in_the_price(fleet: DashboardFleet, open_page: OpenPage) -> None:
     page = open_page(fleet)
+    page.get_by_role("button", name="SOLUSDT").click()
     wait_for(page, lambda: price_of(page, "SOLUSDT") > 0, "a price")
     before = price_of(page, "SOLUSDT")
     crash = {"name": "flash_crash", "symbol": "SOLUSDT", "duration_s": 20, "params": {"depth_pct": 20}}
     begun = requests.post(f"{fleet.simulator.base_url}/sim/scenario", json=crash, timeout=10).json()["data"]
     wait_for(page, lambda: price_of(page, "SOLUSDT") < before * 0.9, "the price has fallen by a tenth")
+    candles = page.locator("#panel-chart .candles")
+
+    def lowest() -> float:
+        found = re.search(r"low ([\d.]+)", candles.get_attribute("aria-label") or "")
+        return float(found[1]) if found else before
+
+    wait_for(page, lambda: lowest() < before * 0.9, "the chart's candle has fallen with it")
     requests.delete(f"{fleet.simulator.base_url}/sim/scenario/{begun['id']}", timeout=10)
 
 
@@ -163,9 +174,9 @@ def test_signals_become_marks_on_their_candles(fleet: DashboardFleet, open_page:
     page = open_page(fleet)
     code, colours = "(own, ...given) => own.markers(...given)", {"up": "u", "down": "d"}
     found = run(page, "signal_markers.js", code, signals, times, colours)
-    assert [(one["time"], one["text"], one["position"], one["color"]) for one in found] == [
-        (times[0], "BUY ✓", "belowBar", "u"),
-        (times[1], "SELL ✗", "aboveBar", "d"),
+    assert [(one["time"], one["text"], one["position"], one["color"], one["shape"]) for one in found] == [
+        (times[0], "BUY ✓", "belowBar", "u", "arrowUp"),
+        (times[1], "SELL ✗", "aboveBar", "d", "square"),
     ]
 
 

@@ -16,12 +16,25 @@ export function whileChosen(store, keys, begin) {
   };
 }
 
-/** Tells `fresh` when the stream is lost, and `again` when it is back. Returns how to end. */
-export function whileLive(live, fresh, again) {
+/** Tells `fresh` whether the connection is there. Returns how to end. */
+export function whileLive(live, fresh) {
   const onState = () => {
-    if (live.state === "lost") fresh.failed({ message: "the connection is lost; trying again" });
-    if (live.state === "live") again?.();
+    if (live.state === "lost") fresh.connection("the connection is lost; trying again");
+    if (live.state === "live") fresh.connection("");
   };
+  onState();
   live.addEventListener("state", onState);
   return () => live.removeEventListener("state", onState);
 }
+
+/** Tells `fresh` what the service says of the stream itself: that it is stale, sound again, or that there is none. */
+export function tell(fresh, event, data) {
+  if (event === "status" && data.stale) fresh.failed({ message: `${data.symbol} is stale: the service hears nothing new of it` });
+  if (event === "status" && !data.stale) fresh.holds();
+  if (event === "refused" && data.code === UNKNOWN) fresh.absent(noSymbol(data));
+  if (event === "refused" && data.code !== UNKNOWN) fresh.failed({ message: data.message });
+}
+
+const UNKNOWN = "unknown_symbol";
+
+export const noSymbol = ({ symbol, market }) => `There is no symbol ${symbol} on the ${market} market.`;

@@ -10,19 +10,19 @@ const STATES = {
 const VENUE_MS = 15_000;
 
 /** Fills the bar and keeps it true. */
-export function head(bar, { api, live, store, page }) {
+export function head(bar, { api, live, store, page, listed }) {
   const symbol = el("input", { name: "symbol", list: "listed", maxlength: 32, autocomplete: "off", spellcheck: "false", autocapitalize: "characters" });
   const market = el("select", { name: "market" }, ...options([["spot", "spot"], ["futures", "futures"]]));
   const interval = el("select", { name: "interval" }, ...options(INTERVALS.map((one) => [one, one])));
   const theme = el("select", { name: "theme" }, ...options([["system", "system"], ["light", "light"], ["dark", "dark"]]));
   const venue = el("span", { class: "venue" });
   const state = el("span", { class: "stream", role: "status" });
-  const listed = el("datalist", { id: "listed" }, ...options(page.symbols.map((one) => [one, one])));
+  const offered = el("datalist", { id: "listed" });
   const controls = { symbol, market, interval, theme };
   bar.append(
     el("p", { class: "where" }, venue, state),
     el("form", { class: "choices", onsubmit: (event) => event.preventDefault() },
-      labelled("Symbol", symbol), listed, labelled("Market", market), labelled("Interval", interval), labelled("Theme", theme)),
+      labelled("Symbol", symbol), offered, labelled("Market", market), labelled("Interval", interval), labelled("Theme", theme)),
   );
 
   function paint() {
@@ -35,6 +35,7 @@ export function head(bar, { api, live, store, page }) {
     say(state, STATES[live.state]);
     state.className = `stream ${live.state}`;
   }
+  const paintListed = () => offered.replaceChildren(...options(listed.symbols.map((one) => [one, one])));
   const paintVenue = (data) => say(venue, data.venue ? `Prices from ${data.venue}${data.market_known ? "" : " (when last asked)"}` : "It isn't known where prices come from");
 
   for (const [key, control] of Object.entries(controls)) {
@@ -42,9 +43,20 @@ export function head(bar, { api, live, store, page }) {
   }
   symbol.addEventListener("blur", paint);
   store.addEventListener("change", paint);
-  live.addEventListener("state", paintState);
+  function take({ data }) {
+    paintVenue(data);
+    listed.take(data.symbols);
+  }
+
+  live.addEventListener("state", () => {
+    paintState();
+    // The stream is back: what it could not say before is asked at once, not with the next turn.
+    if (live.state === "live" && !listed.symbols.length) api.get("/api/page").then(take, () => {});
+  });
+  listed.addEventListener("change", paintListed);
   paint();
   paintState();
+  paintListed();
   paintVenue(page);
-  api.poll("/api/page", VENUE_MS, (answer) => paintVenue(answer.data), () => {});
+  api.poll("/api/page", VENUE_MS, take, () => {});
 }

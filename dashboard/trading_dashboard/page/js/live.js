@@ -1,11 +1,14 @@
 // One Socket.IO connection to websocket-streaming, shared by all panels.
 import { io } from "../vendor/socket.io-client/socket.io.esm.min.js";
 
+const AGAIN_MS = 5000;
+const WISHED = ["symbols", "channels", "interval", "last"]; // fields of a subscription that an error can be about
 const CHANNEL_OF = { price_update: "price", orderbook_update: "orderbook", trade: "trades", kline: "klines", liquidation: "liquidations" };
 
 /** `state` is connecting, live or lost; the event "state" says that it has changed. */
 class Live extends EventTarget {
   #socket;
+  #again = 0; // asks again for what could not be checked
   #topics = new Map(); // what is subscribed: by topic its wish, its listeners and the last update that came
 
   constructor(socket) {
@@ -18,11 +21,13 @@ class Live extends EventTarget {
     });
     socket.on("disconnect", () => this.#become("lost"));
     socket.on("connect_error", () => this.#become("lost"));
+    socket.on("error", (error) => this.#refuse(error));
     socket.onAny((event, data) => this.#receive(event, data));
   }
 
   /**
-   * `onUpdate(event, data)` for each symbol and channel of the wish, the newest at once; returns what ends it. Several
+   * `onUpdate(event, data)` for each symbol and channel of the wish, the newest at once, and the event "refused" ({symbol,
+   * channel, market, code, message}) for what the service doesn't serve; returns what ends it. Several
    * panels may want the same: it is subscribed once, and after a lost connection again from where it broke off.
    */
   subscribe({ symbols, channels = ["price"], market = "spot", interval = "1m" }, onUpdate) {
@@ -72,11 +77,32 @@ class Live extends EventTarget {
     for (const listener of topic.listeners) listener(event, data);
   }
 
+  /** The service doesn't say which channel is meant, but those that have received something are served. */
+  #refuse(error) {
+    if (!isOfSubscription(error)) return;
+    const named = new Set(error.details.map((one) => one.message));
+    const refused = [...this.#topics.values()].filter((topic) => named.has(topic.symbol) && !topic.last);
+    for (const topic of refused) {
+      const { symbol, channel, market } = topic;
+      for (const listener of topic.listeners) listener("refused", { symbol, channel, market, code: error.code, message: error.message });
+    }
+    if (error.code !== "upstream_unavailable" || this.#again) return;
+    this.#again = setTimeout(() => {
+      this.#again = 0;
+      this.#subscribe([...this.#topics.values()].filter((topic) => !topic.last));
+    }, AGAIN_MS);
+  }
+
   #become(state) {
     if (this.state === state) return;
     this.state = state;
     this.dispatchEvent(new Event("state"));
   }
+}
+
+/** Whether an `error` is about a subscription: an alert's names the field `symbol`. */
+export function isOfSubscription(error) {
+  return (error.details ?? []).some((one) => WISHED.includes(one.field));
 }
 
 const nameOf = ({ symbol, channel, market, interval }) => `${market} ${channel} ${symbol} ${interval}`;

@@ -1,6 +1,7 @@
 // Mounts the head and the panels. One that fails says so in its own box and takes no other along.
 import { api } from "./api.js";
 import { head } from "./header.js";
+import { Listed } from "./listed.js";
 import { connect } from "./live.js";
 import { el } from "./parts.js";
 import { store } from "./store.js";
@@ -17,7 +18,7 @@ async function begin() {
   }
   const panels = [...document.querySelectorAll(".panel")];
   const modules = await Promise.all(panels.map((panel) => import(`./panels/${panel.dataset.panel}.js`).catch((error) => ({ error }))));
-  const context = { api, live: connect(page.stream), store, page };
+  const context = { api, live: connect(page.stream), store, page, listed: new Listed(page.symbols) };
   // All at once: panels that came one after the other would push each other about.
   document.getElementById("bar").replaceChildren();
   for (const part of document.querySelectorAll("main, footer")) part.hidden = false;

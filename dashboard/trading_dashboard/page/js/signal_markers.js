@@ -1,7 +1,8 @@
-// Signals as marks on the chart's bars: which side, and the verdict as a sign, not only as a colour.
+// Signals as marks on the chart's bars: the side by place, colour and word, the verdict by shape and sign.
 import { broken } from "./verdict.js";
 
-const SHAPES = { BUY: ["arrowUp", "belowBar", "up"], SELL: ["arrowDown", "aboveBar", "down"] };
+const SIDES = { BUY: ["arrowUp", "belowBar", "up"], SELL: ["arrowDown", "aboveBar", "down"] };
+const BREAKS = "square"; // whatever its side: nobody should act on it
 
 /** For bars with these opening times (seconds, rising), markers in lightweight-charts' form. */
 export function markers(signals, times, colours) {
@@ -11,9 +12,10 @@ export function markers(signals, times, colours) {
   for (const signal of signals) {
     const at = Date.parse(signal.timestamp) / 1000;
     if (at < times[0] || at >= times.at(-1) + step) continue;
-    const [shape, position, colour] = SHAPES[signal.signal_type] ?? ["circle", "aboveBar", "muted"];
-    const sign = broken(signal).length || signal.compliant === false ? "✗" : "✓";
-    found.push({ time: opening(times, at), shape, position, color: colours[colour], text: `${signal.signal_type} ${sign}` });
+    const [shape, position, colour] = SIDES[signal.signal_type] ?? ["circle", "aboveBar", "muted"];
+    const breaks = broken(signal).length > 0 || signal.compliant === false;
+    const text = `${signal.signal_type} ${breaks ? "✗" : "✓"}`;
+    found.push({ time: opening(times, at), shape: breaks ? BREAKS : shape, position, color: colours[colour], text });
   }
   return found.sort((one, other) => one.time - other.time);
 }

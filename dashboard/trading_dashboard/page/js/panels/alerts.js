@@ -1,4 +1,5 @@
 // Alerts on prices: set here, watched by websocket-streaming while this page is closed, too; what fired is kept with its time.
+import { isOfSubscription } from "../live.js";
 import { clock, moment, number } from "../numbers.js";
 import { el, fill, labelled, options, reason, say } from "../parts.js";
 import { alertBook, randomHex } from "./alert_book.js";
@@ -93,9 +94,9 @@ export function mount(element, { live, store }) {
     paint();
   }
 
-  // The service doesn't say which wish an error is about: it is taken for the one that waits for its answer.
+  // The service doesn't say which alert an error is about: it is taken for the one that waits for its answer.
   function onError(error) {
-    if (!pending) return;
+    if (!pending || isOfSubscription(error)) return;
     if (error.code !== "upstream_unavailable") book.forget(pending); // else it is set with the next connection
     answered(`Not set: ${reason(error)}`);
     paint();

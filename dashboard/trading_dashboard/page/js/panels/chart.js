@@ -1,6 +1,7 @@
 // Candles of the chosen symbol with the signals on them; live, and one request for what was before.
 import { CandlestickSeries, createChart, createSeriesMarkers } from "../../vendor/lightweight-charts/lightweight-charts.js";
-import { whileChosen, whileLive } from "../chosen.js";
+import { put } from "../bars.js";
+import { noSymbol, tell, whileChosen, whileLive } from "../chosen.js";
 import { freshness } from "../freshness.js";
 import { painter } from "../painting.js";
 import { el, say } from "../parts.js";
@@ -12,10 +13,9 @@ const MOST_BARS = 1500; // after that many live ones the oldest go
 const SIGNALS_MS = 15_000;
 const PAUSE_MS = 200;
 const AGAIN_MS = 5_000;
-const OLD_MS = 30_000;
 
 export function mount(element, { api, live, store }) {
-  const fresh = freshness(element, "The stream of candles", OLD_MS);
+  const fresh = freshness(element, "The stream of candles", Infinity);
   const title = el("p", { class: "note" });
   const place = el("div", { class: "candles", role: "img" });
   element.append(fresh.element, title, place);
@@ -32,9 +32,11 @@ export function mount(element, { api, live, store }) {
     const mine = { bars: [], signals: [] };
     const waiting = new Map(); // opening time → bar, until the next frame
     let retry = 0;
+    let stale = false; // what REST answers is no proof that the stream is sound
     shown = mine;
     series.setData([]);
     marks.setMarkers([]);
+    fresh.reset();
     say(title, `${symbol}, ${choice.interval}`);
 
     async function load() {
@@ -44,11 +46,12 @@ export function mount(element, { api, live, store }) {
         mine.bars = answer.data.klines.map(bar);
         precision(mine.bars);
         series.setData(mine.bars);
-        fresh.ok();
+        if (!stale) fresh.ok();
         remark();
         paint.ask();
       } catch (error) {
         if (ended.signal.aborted) return;
+        if (error.status === 404) return fresh.absent(noSymbol(choice)); // asking again would change nothing
         fresh.failed(error);
         retry = setTimeout(load, AGAIN_MS);
       }
@@ -56,8 +59,12 @@ export function mount(element, { api, live, store }) {
 
     const paint = painter(() => {
       if (!mine.bars.length) return;
-      for (const one of [...waiting.values()].sort((a, b) => a.time - b.time)) put(mine, one);
+      const late = [...waiting.values()].sort((a, b) => a.time - b.time).filter((one) => !isNewest(mine.bars, one));
       waiting.clear();
+      if (late.length) {
+        series.setData(mine.bars); // the chart's own update() knows no way back
+        remark();
+      }
       if (mine.bars.length > MOST_BARS) {
         mine.bars = mine.bars.slice(-BARS);
         series.setData(mine.bars);
@@ -66,6 +73,8 @@ export function mount(element, { api, live, store }) {
       describe(symbol, choice.interval, mine.bars.at(-1));
     }, PAUSE_MS);
     const off = live.subscribe({ symbols: [symbol], channels: ["klines"], market, interval: choice.interval }, (event, data) => {
+      tell(fresh, event, data);
+      stale = event === "status" ? data.stale : stale && event !== "kline";
       if (event === "resync_required") load();
       if (event !== "kline" || data.interval !== choice.interval) return;
       waiting.set(data.open_time, bar(data));
@@ -89,12 +98,11 @@ export function mount(element, { api, live, store }) {
     };
   }
 
-  function put(mine, one) {
-    const last = mine.bars.at(-1);
-    if (one.time < last.time) return;
-    if (one.time === last.time) mine.bars[mine.bars.length - 1] = one;
-    else mine.bars.push(one);
-    series.update(one);
+  /** Takes a bar; false for one that isn't the newest. */
+  function isNewest(bars, one) {
+    const newest = put(bars, one) === "last";
+    if (newest) series.update(one);
+    return newest;
   }
 
   function precision(bars) {

@@ -1,5 +1,5 @@
 // The order book of the chosen symbol: its best levels as a ladder, and how much lies how far away as two areas.
-import { whileChosen, whileLive } from "../chosen.js";
+import { tell, whileChosen, whileLive } from "../chosen.js";
 import { freshness } from "../freshness.js";
 import { NONE } from "../numbers.js";
 import { orderBook } from "../order_book.js";
@@ -10,13 +10,12 @@ import { ticks } from "../ticks.js";
 const LADDER = 8; // levels a side
 const PLOTTED = 200;
 const PAUSE_MS = 250;
-const OLD_MS = 10_000;
 const [WIDTH, HEIGHT] = [320, 96];
 const SVG = "http://www.w3.org/2000/svg";
 const COLUMNS = [["Price", "number"], ["Quantity", "number"], ["Total", "number"]];
 
 export function mount(element, { live, store }) {
-  const fresh = freshness(element, "The order book", OLD_MS);
+  const fresh = freshness(element, "The order book", Infinity);
   const spread = el("p", { class: "note" });
   const [bidArea, askArea] = ["bids", "asks"].map((side) => shape("path", { class: side }));
   const plot = shape("svg", { class: "depth", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
@@ -33,13 +32,14 @@ export function mount(element, { live, store }) {
     const prices = ticks();
     const quantities = ticks();
     clear();
+    fresh.reset();
     const paint = painter(() => show(symbol, book, prices, quantities), PAUSE_MS);
     const wish = { symbols: [symbol], channels: ["orderbook"], market };
     let off = () => {};
     let asking = 0;
 
     function onUpdate(event, data) {
-      if (event === "status" && data.channel === "orderbook" && data.stale) fresh.failed({ message: `${symbol} is stale` });
+      tell(fresh, event, data);
       if (event !== "orderbook_update") return;
       if (!book.take(data)) return again();
       fresh.ok();

@@ -1,7 +1,7 @@
 // The newest price of every symbol: which way it went, its day, how old it is, and from which venue.
 import { whileChosen, whileLive } from "../chosen.js";
 import { freshness } from "../freshness.js";
-import { NONE, span } from "../numbers.js";
+import { NONE, share, span } from "../numbers.js";
 import { painter } from "../painting.js";
 import { el, fill, say, table } from "../parts.js";
 import { size, ticks } from "../ticks.js";
@@ -10,33 +10,63 @@ const OLD_MS = 10_000;
 const PAUSE_MS = 100; // ten times a second: nobody reads faster
 const COLUMNS = [
   ["Symbol"], ["Price", "number"], ["24 h", "number"], ["Low", "number wide"], ["High", "number wide"],
-  ["Volume", "number wide"], ["Age", "number"], ["Venue", "roomy"],
+  ["Volume", "number wide"], ["Mark", "number futures"], ["Funding", "number futures"], ["Age", "number"], ["Venue", "roomy"],
 ];
 
-export function mount(element, { live, store, page }) {
+export function mount(element, { live, store, listed }) {
   const fresh = freshness(element, "The stream", OLD_MS);
   const spoken = el("p", { class: "unseen", role: "status" });
   const body = el("tbody");
   element.append(fresh.element, table("Newest prices", COLUMNS, body), spoken);
   const stops = [
     whileLive(live, fresh),
-    whileChosen(store, ["market"], (choice) => follow(choice.market)),
+    whileChosen(store, ["market"], ({ market }) => {
+      element.dataset.market = market;
+      fresh.reset();
+      body.replaceChildren(); // no spot price may stand where the perpetual's belongs
+      return whileShown((symbols) => follow(symbols, market));
+    }),
     whileChosen(store, ["symbol"], () => (mark(), () => {})),
   ];
 
-  function follow(market) {
-    const rows = new Map(page.symbols.map((symbol) => [symbol, { symbol, digits: ticks(), update: null, received: 0, way: "" }]));
+  /** `begin(symbols)` for those that are listed and the chosen one; anew when they become others. */
+  function whileShown(begin) {
+    const read = () => [...new Set([...listed.symbols, store.get("symbol")])];
+    let symbols = read();
+    let end = begin(symbols);
+    const onChange = () => {
+      if (String(read()) === String(symbols)) return;
+      end();
+      symbols = read();
+      end = begin(symbols);
+    };
+    listed.addEventListener("change", onChange);
+    store.addEventListener("change", onChange);
+    return () => {
+      listed.removeEventListener("change", onChange);
+      store.removeEventListener("change", onChange);
+      end();
+    };
+  }
+
+  function follow(symbols, market) {
+    const rows = new Map(symbols.map((symbol) => [symbol, { symbol, digits: ticks(), update: null, received: 0, way: "", refused: "" }]));
     fill(body, [...rows.values()], (row) => row.symbol, make);
     mark();
-    const paint = painter(() => [...body.children].forEach((node) => update(node, rows.get(node.dataset.key))), PAUSE_MS);
-    const off = live.subscribe({ symbols: page.symbols, channels: ["price"], market }, (event, data) => {
+    const paint = painter(() => [...body.children].forEach((node) => update(node, rows.get(node.dataset.key), live.state === "lost")), PAUSE_MS);
+    const off = live.subscribe({ symbols, channels: ["price"], market }, (event, data) => {
       const row = rows.get(data.symbol);
+      if (event === "refused" && row) {
+        row.refused = data.code === "unknown_symbol" ? `no such symbol on ${market}` : "can't be followed now";
+        paint.ask();
+      }
       if (event !== "price_update" || !row) return;
       if (row.update && data.price !== row.update.price) row.way = data.price > row.update.price ? "up" : "down";
       if (row.update && data.stale !== row.update.stale) {
         say(spoken, data.stale ? `${data.symbol}: its price is stale.` : `${data.symbol}: its price is live again.`);
       }
       row.update = data;
+      row.refused = "";
       row.received = Date.now();
       fresh.ok(row.received);
       paint.ask();
@@ -69,19 +99,22 @@ export function mount(element, { live, store, page }) {
   };
 }
 
-function update(node, row) {
+function update(node, row, lost) {
   const { update: now, digits } = row;
+  const [, price, day, low, high, volume, mark, funding, age, venue] = node.children;
+  if (row.refused) say(age, row.refused);
   if (!now) return;
-  const [, price, day, low, high, volume, age, venue] = node.children;
-  say(price, digits.text(now.price));
+  say(price, `${{ up: "↑ ", down: "↓ " }[row.way] ?? ""}${digits.text(now.price)}`);
   price.dataset.way = row.way;
   say(day, `${now.changePercent > 0 ? "▲" : now.changePercent < 0 ? "▼" : "="} ${Math.abs(now.changePercent).toFixed(2)} %`);
   day.dataset.way = now.changePercent > 0 ? "up" : now.changePercent < 0 ? "down" : "";
   say(low, digits.text(now.low));
   say(high, digits.text(now.high));
   say(volume, size(now.volume));
+  say(mark, digits.text(now.mark_price));
+  say(funding, share(now.funding_rate, 4));
   const age_ms = Date.now() - row.received;
-  const old = now.stale || age_ms > OLD_MS;
+  const old = now.stale || lost; // a quiet market is not old: the service says what is
   say(age, `${now.stale ? "stale, " : old ? "old, " : ""}${span(age_ms / 1000)}`);
   node.classList.toggle("old", old);
   say(venue, now.venue);

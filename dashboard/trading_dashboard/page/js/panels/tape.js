@@ -1,5 +1,5 @@
 // The newest trades of the chosen symbol, newest first.
-import { whileChosen, whileLive } from "../chosen.js";
+import { tell, whileChosen, whileLive } from "../chosen.js";
 import { freshness } from "../freshness.js";
 import { clock } from "../numbers.js";
 import { painter } from "../painting.js";
@@ -8,11 +8,10 @@ import { ticks } from "../ticks.js";
 
 const KEPT = 100;
 const PAUSE_MS = 200; // five times a second is as fast as anybody reads
-const OLD_MS = 60_000; // a quiet market trades rarely
 const COLUMNS = [["Time (UTC)"], ["Side"], ["Price", "number"], ["Quantity", "number"]];
 
 export function mount(element, { live, store }) {
-  const fresh = freshness(element, "The stream of trades", OLD_MS);
+  const fresh = freshness(element, "The stream of trades", Infinity);
   const note = el("p", { class: "note" });
   const body = el("tbody");
   element.append(fresh.element, note, table("Newest trades", COLUMNS, body));
@@ -24,14 +23,16 @@ export function mount(element, { live, store }) {
     const prices = ticks();
     const quantities = ticks();
     body.replaceChildren();
+    fresh.reset();
     say(note, symbol);
     const paint = painter(() => {
       trades.length = Math.min(trades.length, KEPT);
       while (body.children.length < trades.length) body.append(el("tr", {}, ...COLUMNS.map(([, kind]) => el("td", { class: kind }))));
       trades.forEach((trade, place) => update(body.children[place], trade, prices, quantities));
-      say(note, missed ? `${symbol}; ${missed} trades were left out, because this page was too slow` : symbol);
+      say(note, missed ? `${symbol}; ${missed} trades are missing here: this page was too slow, or nobody could fill a hole` : symbol);
     }, PAUSE_MS);
     const off = live.subscribe({ symbols: [symbol], channels: ["trades"], market }, (event, data) => {
+      tell(fresh, event, data);
       if (event !== "trade") return;
       missed += data.missed ?? 0;
       trades.unshift(data);
