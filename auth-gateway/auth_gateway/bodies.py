@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from auth_gateway.accounts import MAX_PASSWORD, Role
 from auth_gateway.api_keys import MAX_SYMBOLS
+from auth_gateway.hooks import Proof
 from auth_gateway.permissions import MAX_SCOPES
 from shared.clock import parse_time
 from shared.web.models import Answer, Body, Headers, Query
@@ -38,6 +39,9 @@ Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,39}$", ex
 Password = Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD)]
 Scope = Annotated[str, Field(max_length=60, examples=["database-service:write"])]
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9_/-]{1,32}$")]
+
+BodyPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$", examples=["ticker"])]
+FixedValue = Annotated[str, Field(max_length=200)] | Annotated[float, Field(ge=-1e15, le=1e15)]
 
 
 class RegisterBody(Body):
@@ -83,6 +87,28 @@ class KeyBody(Body):
     symbols: Annotated[list[Symbol], Field(max_length=MAX_SYMBOLS)] = Field([], description="none: all")
     per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     expires_at: Annotated[datetime, BeforeValidator(_moment)] | None = None
+
+
+class HookBody(Body):
+    """A new webhook."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
+    proof: Proof = Field("signature", description="what a sender proves itself by; address…: for those who can't sign")
+    fields: Annotated[dict[str, BodyPath], Field(max_length=20)] = Field(
+        {}, description="a signal's field → where the body has it; none: the body is a signal itself"
+    )
+    fixed: Annotated[dict[str, FixedValue], Field(max_length=20)] = Field(
+        {}, description="a signal's field → its value, always"
+    )
+
+
+class HookHeaders(Headers):
+    """A sender's proof."""
+
+    timestamp: str = Field("", alias="X-Timestamp", max_length=20, description="seconds since 1970")
+    signature: str = Field(
+        "", alias="X-Signature", max_length=80, description="sha256= and HMAC-SHA-256 of timestamp, '.', body, in hex"
+    )
 
 
 class AccountBody(Body):

@@ -38,7 +38,7 @@ class Keyring:
 
     def make(self, who: Identity, asked: NewKey, address: str) -> tuple[ApiKey, str]:
         """A key and its secret, which is never told again. Raises InvalidInput, Forbidden, Conflict (too many)."""
-        _by_login(who)
+        by_login(who)
         now = self.now()
         if asked.expires_at is not None and asked.expires_at <= now:
             raise InvalidInput.field("expires_at", "must lie in the future")
@@ -58,13 +58,13 @@ class Keyring:
 
     def listed(self, who: Identity) -> list[ApiKey]:
         """Newest first, revoked ones too."""
-        _by_login(who)
+        by_login(who)
         keys: list[ApiKey] = self.run(self.keys.keys_of, who.account_id)
         return keys
 
     def revoke(self, who: Identity, key_id: str, address: str) -> ApiKey:
         """From now on it opens nothing. Doing it twice is no error. Raises NotFound."""
-        _by_login(who)
+        by_login(who)
         key: ApiKey | None = self.run(self.keys.revoke_key, who.account_id, key_id, self.now())
         if key is None:
             raise NotFound("you have no key of that id")
@@ -74,7 +74,7 @@ class Keyring:
 
     def rotate(self, who: Identity, key_id: str, address: str) -> tuple[ApiKey, str]:
         """The same key under a new secret; the old one opens nothing from now on. Raises NotFound."""
-        _by_login(who)
+        by_login(who)
         secret = new_secret()
         change = (who.account_id, key_id, token_hash(secret), shown_part(secret), self.now())
         key: ApiKey | None = self.run(self.keys.rotate_key, *change)
@@ -88,7 +88,7 @@ class Keyring:
         self.run(self.log.record, Event(action, who.account_id, address, f"key {key.id} {key.shown}…"), self.now())
 
 
-def _by_login(who: Identity) -> None:
-    """A key that could make keys would outlive its own revocation."""
+def by_login(who: Identity) -> None:
+    """Raises Forbidden for a key: one that could make keys, or hooks, would outlive its own revocation."""
     if who.key_id is not None:
-        raise Forbidden("keys are managed by whoever is logged in, not by a key")
+        raise Forbidden("keys and hooks are managed by whoever is logged in, not by a key")

@@ -1,7 +1,12 @@
 """Puts auth-gateway together: where accounts lie, who checks passwords, what health and counters say."""
 
 import functools
+import uuid
 from datetime import timedelta
+from typing import Any
+
+import orjson
+import urllib3
 
 from auth_gateway.attempts import Attempts
 from auth_gateway.audit_routes import add_audit_routes
@@ -11,33 +16,40 @@ from auth_gateway.forwarding.forwarder import Answer, Forwarder
 from auth_gateway.forwarding.tunnel import tunnel
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.hashing.common import is_common
+from auth_gateway.hook_routes import add_hook_routes
 from auth_gateway.identity import Doorkeeper, Identity
 from auth_gateway.keyring import Keyring
 from auth_gateway.login import Login, PasswordRules
 from auth_gateway.migrate import migrate_apart
 from auth_gateway.overview_routes import add_overview_routes
 from auth_gateway.passage import Passage
-from auth_gateway.proxy_routes import Door, add_proxy_routes
+from auth_gateway.proxy_routes import Door, Vouch, add_proxy_routes
 from auth_gateway.routes import add_routes
 from auth_gateway.settings import AuthSettings
 from auth_gateway.stores.accounts import SqlAccounts
 from auth_gateway.stores.api_keys import SqlApiKeys
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
+from auth_gateway.stores.hooks import SqlHooks
 from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.tokens import AccessTokens
+from auth_gateway.webhooks import DATABASE, Deliver, Webhooks, signal_id_in
 from shared.clock import Clock
+from shared.errors import Unavailable
 from shared.fleet import read_fleet
+from shared.logger import request_id
 from shared.offload import Offload
 from shared.redis_cache import RedisCache
 from shared.service import Service, create_service
 from shared.sql.keeper import Keeper
 from shared.sql.leash import Leash
 from shared.voucher import HEADER, Voucher, make_voucher
+from shared.web.parsing import parse_json
 
 NAME = "auth-gateway"
 ASK_S = 3.0
+DELIVER_S = 5.0  # for a signal of a webhook; past it the event is kept as a dead letter
 OURSELVES = "127.0.0.1"
 THREADS = 4  # native threads for the database
 
@@ -67,13 +79,18 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     keyring = Keyring(keys, log, doorkeeper, names, offload.call, now)
     add_routes(service, settings, login, keyring, doorkeeper)
     add_audit_routes(service, doorkeeper, log, offload.call)
-    _add_fleet(service, settings, doorkeeper)
+    deliver = _add_fleet(service, settings, doorkeeper)
+    webhooks = Webhooks(
+        SqlHooks(database.connections), accounts, log, settings.signing_keys, parse_json, deliver,
+        functools.partial(_count_event, service, settings), offload.call, now,
+    )  # fmt: skip
+    add_hook_routes(service, settings, doorkeeper, webhooks)
     _live(service, settings, database, offload, hasher, leash, cache)
     return service
 
 
-def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper) -> None:
-    """The way to the other services, and what is said of all of them."""
+def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper) -> Deliver:
+    """The way to the other services, and what is said of all of them. Returns the way for webhooks' signals."""
     urls = settings.service_urls
     forwarder = Forwarder(urls, service.clock.monotonic)
     service.on_stop(forwarder.close)
@@ -92,6 +109,31 @@ def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper)
     passage = Passage(doorkeeper, descriptions.needs, check, settings.RATE_LIMIT_API_IP, settings.AUTH_REQUIRED)
     add_overview_routes(service, descriptions, list(urls), ask)
     add_proxy_routes(service, Door(urls, passage, vouch, forwarder.send, tunnel))
+    return _deliverer(forwarder, vouch)
+
+
+def _deliverer(forwarder: Forwarder, vouch: Vouch) -> Deliver:
+    def deliver(owner: Identity, address: str, signal: dict[str, Any], key: str) -> str:
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", key),
+            ("X-Request-ID", request_id.get() or uuid.uuid4().hex),
+            (HEADER, vouch(DATABASE, owner, address)),
+        ]
+        answer = forwarder.send(DATABASE, "POST", "/signals/save", headers, orjson.dumps(signal), DELIVER_S)
+        try:
+            return signal_id_in(answer.status, b"".join(answer.body))
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"{DATABASE} broke off its answer") from error
+
+    return deliver
+
+
+def _count_event(service: Service, settings: AuthSettings, hook_id: str) -> None:
+    if settings.RATE_LIMIT_ENABLED:
+        decision = service.limiter.check("hooks:hook", hook_id, settings.RATE_LIMIT_HOOKS)
+        if not decision.allowed:
+            raise decision.refusal()
 
 
 def _live(

@@ -38,7 +38,11 @@ class AuthSettings(Settings):
         10, ge=1, description="POST /auth/login, calls a minute from one address under one name"
     )
     RATE_LIMIT_AUTH_REFRESH: int = Field(60, ge=1, description="POST /auth/refresh, calls a minute")
-    RATE_LIMIT_AUTH_KEYS: int = Field(60, ge=1, description="/auth/keys and the password, calls a minute")
+    RATE_LIMIT_AUTH_KEYS: int = Field(
+        60, ge=1, description="/auth/keys, /auth/hooks and the password, calls a minute of each"
+    )
+    RATE_LIMIT_HOOKS: int = Field(60, ge=1, description="events of one webhook a minute")
+    RATE_LIMIT_HOOKS_IP: int = Field(300, ge=1, description="calls of /hooks a minute from one address")
 
     @field_validator("DATABASE_URL")
     @classmethod

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import socketio
 import urllib3
 import websocket
 
+from auth_gateway.hooks import sign
 from shared.fleet import ROOT
 from shared.testing.contract import ServiceContract
 from shared.testing.net import wait_until
@@ -28,7 +30,7 @@ SECRET = "a secret of the fleet, long enough for it"
 OPEN = {
     "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/docs.js",
     "/auth/register", "/auth/login", "/auth/refresh", "/api/health", "/api/openapi.json", "/api/docs",
-    "/api/docs/docs.js",
+    "/api/docs/docs.js", "/hooks/{hook_id}",
 }  # fmt: skip
 
 
@@ -231,6 +233,65 @@ def test_the_audit_log_is_for_administrators_and_whole(
     actions = {entry["event"]["action"] for entry in gateway.ask("GET", "/auth/audit", **admin).json()["data"]}
     assert {"register", "login", "key_made"} <= actions
     assert gateway.ask("GET", "/auth/audit/verify", **admin).json()["data"] == {"whole": True, "broken_at": None}
+
+
+def test_a_webhooks_signal_reaches_the_database_and_a_refused_one_its_dead_letters(
+    gateway: Gateway, trader: dict[str, str], reader: dict[str, str]
+) -> None:
+    assert gateway.ask("POST", "/auth/hooks", {"name": "chart"}, **reader).status == 403
+    hook = gateway.ask("POST", "/auth/hooks", {"name": "chart"}, **trader).json()["data"]
+
+    def send(signal: dict[str, Any]) -> urllib3.BaseHTTPResponse:
+        timestamp = str(int(time.time()))
+        signature = sign(hook["secret"], timestamp, json.dumps(signal).encode())
+        return gateway.ask("POST", hook["path"], signal, X_Timestamp=timestamp, X_Signature=signature)
+
+    came = send(SIGNAL)
+    assert came.status == 200, came.data
+    stored = gateway.ask("GET", f"/api/database-service/signals/{came.json()['data']['signal_id']}", **trader)
+    assert stored.json()["data"]["price"] == 110000
+    refused = send(SIGNAL | {"price": -1})
+    assert (refused.status, refused.json()["error"]["details"][0]["field"]) == (422, "price")
+    [letter] = gateway.ask("GET", f"/auth/hooks/{hook['id']}/dead-letters", **trader).json()["data"]
+    assert "price" in letter["reason"]
+    gateway.ask("POST", hook["path"], SIGNAL, Host="elsewhere.example")
+    gateway.ask("GET", hook["path"])
+    wait_until(lambda: f"GET /hooks/{hook['id'][:8]}" in gateway.process.log)
+    assert hook["id"] not in gateway.process.log
+
+
+def test_the_example_for_tradingview_works_as_the_readme_has_it(gateway: Gateway, trader: dict[str, str]) -> None:
+    shown = (ROOT / "auth-gateway/README.md").read_text("utf-8")
+    asked, message = (json.loads(shown.split(f"<!-- {name} -->")[1].split("```")[1][4:]) for name in ("hook", "alert"))
+    hook = gateway.ask("POST", "/auth/hooks", asked, **trader).json()["data"]
+    values = {
+        "{{ticker}}": "ETHUSDT.P", "{{close}}": "3850.5", "{{strategy.order.action}}": "sell",
+        "{{timenow}}": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "tfh_…": hook["secret"],
+    }  # fmt: skip
+    text = json.dumps({name: values[value] for name, value in message.items()})
+    url, plain = gateway.process.base_url + hook["path"], {"Content-Type": "text/plain; charset=utf-8"}
+    came = http.request("POST", url, body=text, headers=plain)
+    assert came.status == 200, came.data
+    assert http.request("POST", url, body=text, headers=plain).status == 409
+    signal_id = came.json()["data"]["signal_id"]
+    stored = gateway.ask("GET", f"/api/database-service/signals/{signal_id}", **trader).json()["data"]
+    assert (stored["symbol"], stored["signal_type"], stored["price"]) == ("ETHUSDT", "SELL", 3850.5)
+
+
+def test_a_dead_letter_is_delivered_once_the_database_service_is_back(
+    gateway: Gateway, trader: dict[str, str]
+) -> None:
+    asked = {"name": "chart", "proof": "address"}
+    hook = gateway.ask("POST", "/auth/hooks", asked, **trader).json()["data"]
+    database = gateway.services["database-service"]
+    database.kill()
+    came = gateway.ask("POST", hook["path"], SIGNAL)
+    assert (came.status, came.json()["data"]) == (202, {"delivered": False, "dead_letter": 1})
+    database.restart()
+    retry = f"/auth/hooks/{hook['id']}/dead-letters/1/retry"
+    wait_until(lambda: gateway.ask("POST", retry, **trader).status == 200, timeout_s=15)
+    assert gateway.ask("GET", f"/auth/hooks/{hook['id']}/dead-letters", **trader).json()["data"] == []
+    assert gateway.ask("POST", retry, **trader).status == 404
 
 
 def test_a_service_that_is_away_is_told_at_once_and_comes_back(gateway: Gateway, trader: dict[str, str]) -> None:

@@ -63,6 +63,38 @@ api_keys = Table(
     Index("auth_keys_of", "account_id", "created_at"),
 )  # fmt: skip
 
+# No secret of a hook is stored; see hooks.py.
+hooks = Table(
+    "auth_hooks", metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey(accounts.c.id), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("proof", Text, nullable=False),
+    Column("fields", Text, nullable=False),  # JSON
+    Column("fixed", Text, nullable=False),  # JSON
+    Column("created_at", Moment, nullable=False),
+    Column("letters", Integer, nullable=False),  # dead ones ever, so that a number never comes twice
+)  # fmt: skip
+
+hook_events = Table(
+    "auth_hook_events", metadata,
+    Column("hook_id", Text, ForeignKey(hooks.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("event", Text, primary_key=True),
+    Column("seen_at", Moment, nullable=False),
+    Index("auth_hook_events_by_age", "hook_id", "seen_at"),
+)  # fmt: skip
+
+dead_letters = Table(
+    "auth_dead_letters", metadata,
+    Column("hook_id", Text, ForeignKey(hooks.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("event", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+)  # fmt: skip
+
 audit_log = Table(
     "auth_audit_log", metadata,
     Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),

@@ -1,4 +1,4 @@
-"""Accounts, sessions, API keys and the audit log."""
+"""Accounts, sessions, API keys, webhooks and the audit log."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -59,11 +59,43 @@ def upgrade() -> None:
         sa.Column("revoked_at", MOMENT),
     )
     op.create_index("auth_keys_of", "auth_api_keys", ["account_id", "created_at"])
+    _make_hooks()
     op.create_table(
         "auth_audit_log",
         sa.Column("sequence", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("hash", sa.Text, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
+    )
+
+
+def _make_hooks() -> None:
+    op.create_table(
+        "auth_hooks",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("account_id", sa.Text, sa.ForeignKey("auth_accounts.id"), nullable=False, index=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("proof", sa.Text, nullable=False),
+        sa.Column("fields", sa.Text, nullable=False),
+        sa.Column("fixed", sa.Text, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("letters", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "auth_hook_events",
+        sa.Column("hook_id", sa.Text, sa.ForeignKey("auth_hooks.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("event", sa.Text, primary_key=True),
+        sa.Column("seen_at", MOMENT, nullable=False),
+    )
+    op.create_index("auth_hook_events_by_age", "auth_hook_events", ["hook_id", "seen_at"])
+    op.create_table(
+        "auth_dead_letters",
+        sa.Column("hook_id", sa.Text, sa.ForeignKey("auth_hooks.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("event", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
     )
 
 
