@@ -22,8 +22,10 @@ from auth_gateway.stores.accounts import SqlAccounts
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
 from auth_gateway.stores.sessions import SqlSessions
+from auth_gateway.stores.shared_denials import RedisDenials
 from shared.clock import SystemClock
 from shared.errors import FleetError
+from shared.redis_cache import RedisCache
 from shared.sql.leash import Leash
 
 HERE = "this machine"
@@ -42,7 +44,7 @@ def main() -> None:
         if asked.command == "create":
             _create(asked, settings, database, clock)
         else:
-            _change(asked, database, clock)
+            _change(asked, settings, database, clock)
     except FleetError as error:
         sys.exit(error.message)
     finally:
@@ -79,7 +81,7 @@ def _create(asked: argparse.Namespace, settings: AuthSettings, database: Databas
     print(f"Made {asked.username}, role {asked.role}, plan {asked.plan}.")
 
 
-def _change(asked: argparse.Namespace, database: Database, clock: SystemClock) -> None:
+def _change(asked: argparse.Namespace, settings: AuthSettings, database: Database, clock: SystemClock) -> None:
     accounts = SqlAccounts(database.connections)
     account = accounts.account_named(login_key(asked.name))
     if account is None:
@@ -89,6 +91,9 @@ def _change(asked: argparse.Namespace, database: Database, clock: SystemClock) -
         sys.exit("Nothing to change: --role, --plan, --disable or --enable says what.")
     accounts.change_account(account.id, asked.role, asked.plan, asked.disabled)
     ended = SqlSessions(database.connections).end_sessions(account.id, clock.now())
+    denials = RedisDenials(RedisCache.from_settings(settings))
+    for session_id in ended:  # a running gateway asks there first
+        denials.tell(session_id, settings.ACCESS_TOKEN_S)
     said = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
     _record(database, clock, "account_changed", account.id, said)
     print(f"Changed {account.username}: {said}; {len(ended)} sessions ended.")

@@ -4,7 +4,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode
 
 from flask import Response, g, request
 from werkzeug.datastructures import Headers
@@ -58,7 +58,8 @@ class Door:
 
     def forward(self, name: str, rest: str) -> Response:
         """A request of Flask's to a service."""
-        path, query, body = f"/{rest}", dict(request.args), request.get_data(cache=False)
+        path, body = f"/{rest}", request.get_data(cache=False)
+        query = {name: ",".join(values) for name, values in request.args.lists()}  # the service may take any of them
         headers = self._admit(name, path, query, body, request.environ, g.setdefault("limit_headers", {}))
         wanted = target(path, request.query_string.decode("latin-1"))
         answer = self._send(name, request.method, wanted, headers, body)
@@ -68,7 +69,7 @@ class Door:
         """A WebSocket to a service; see `shared.web.websocket.Tunnel`."""
         _, _, name, rest = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace").split("/", 3)
         raw_query = environ.get("QUERY_STRING", "")
-        query = dict(parse_qsl(raw_query, keep_blank_values=True))
+        query = {name: ",".join(values) for name, values in parse_qs(raw_query, keep_blank_values=True).items()}
         headers = self._admit(name, f"/{rest}", query, b"", environ, {})
         self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client)
 

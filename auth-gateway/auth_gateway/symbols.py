@@ -35,7 +35,10 @@ def _named(path: str, query: Mapping[str, str], body: bytes) -> Iterable[str]:
 
 
 def _in_body(body: bytes) -> Iterable[str]:
-    """The `symbol` of the object, or of each object of a list or of lines; a row without one counts as any."""
+    """The `symbol` of the object, or of each object of a list or of lines.
+
+    A row without one counts as any, and so does a body that can't be read here (compressed, say), since the service may.
+    """
     rows: Any
     try:
         rows = json.loads(body)
@@ -43,7 +46,7 @@ def _in_body(body: bytes) -> Iterable[str]:
         try:
             rows = [json.loads(line) for line in body.splitlines() if line.strip()]
         except ValueError:
-            rows = []
-    for row in rows if isinstance(rows, list) else [rows]:
+            rows = [None]
+    for row in rows if isinstance(rows, list) and rows else [rows]:
         symbol = row.get("symbol") if isinstance(row, dict) else None
         yield symbol if isinstance(symbol, str) else "*"
