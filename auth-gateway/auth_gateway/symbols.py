@@ -37,7 +37,7 @@ def _named(path: str, query: Mapping[str, str], body: bytes) -> Iterable[str]:
 def _in_body(body: bytes) -> Iterable[str]:
     """The `symbol` of the object, or of each object of a list or of lines.
 
-    A row without one counts as any, and so does a body that can't be read here (compressed, say), since the service may.
+    A row without one counts as any, and so does a body that can't be read here (compressed, say): the service may.
     """
     rows: Any
     try:

@@ -1,6 +1,7 @@
 """The calls that are passed on: true answers, true errors, bounded bodies, and nothing that isn't on the list."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import urllib3
@@ -12,9 +13,11 @@ from .conftest import DashboardFleet
 
 pytestmark = [pytest.mark.integration, pytest.mark.api]
 
-SIGNALS = [
-    {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 61000, "stop_loss": 60000},
-    {"symbol": "BTCUSDT", "signal_type": "SELL", "confidence": 0.4, "price": 61500, "leverage": 10},
+OURS = "the proxy's tests"  # other files store signals in the same fleet
+ABOUT = {"symbol": "BTCUSDT", "strategy": OURS}
+SIGNALS: list[dict[str, Any]] = [
+    {"signal_type": "BUY", "confidence": 0.85, "price": 61000, "stop_loss": 60000},
+    {"signal_type": "SELL", "confidence": 0.4, "price": 61500, "leverage": 10},
 ]
 TRADE = {"strategy": "breakout", "side": "LONG", "entry_price": 60000, "exit_price": 60600, "quantity": 0.1, "fees": 2}
 SCENARIO = "/api/market-simulator/sim/scenario"
@@ -29,7 +32,7 @@ MOVING = {
 def stored(fleet: DashboardFleet) -> None:
     """Two signals, one of which breaks rules, and a closed trade."""
     base = fleet.database.base_url
-    assert urllib3.request("POST", f"{base}/signals/batch", json=SIGNALS).json()["stored"] == len(SIGNALS)
+    assert urllib3.request("POST", f"{base}/signals/batch", json=[ABOUT | signal for signal in SIGNALS]).json()["stored"] == len(SIGNALS)
     assert urllib3.request("POST", f"{base}/performance/track", json=TRADE).status == 200
 
 
@@ -80,14 +83,14 @@ def test_a_services_counters_come_through(fleet: DashboardFleet, service: str) -
 
 
 def test_the_verdict_on_a_signal_is_the_services_own(fleet: DashboardFleet) -> None:
-    page = fleet.ask("/api/database-service/signals/history?symbol=BTCUSDT").json()["data"]
+    page = fleet.ask(f"/api/database-service/signals/history?strategy={quote(OURS)}").json()["data"]
     verdicts = {row["signal_type"]: (row["compliant"], row["violations"]) for row in page["signals"]}
     assert verdicts["BUY"] == (True, [])
     assert verdicts["SELL"] == (False, ["leverage_above_3", "confidence_below_65", "stop_loss_required"])
 
 
 def test_an_export_is_streamed_as_the_service_writes_it(fleet: DashboardFleet) -> None:
-    path = "/signals/export?format=ndjson&symbol=BTCUSDT"
+    path = f"/signals/export?format=ndjson&strategy={quote(OURS)}"
     own = urllib3.request("GET", fleet.database.base_url + path)
     passed = fleet.ask(f"/api/database-service{path}")
     assert passed.data == own.data
