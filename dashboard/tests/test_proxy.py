@@ -32,7 +32,8 @@ MOVING = {
 def stored(fleet: DashboardFleet) -> None:
     """Two signals, one of which breaks rules, and a closed trade."""
     base = fleet.database.base_url
-    assert urllib3.request("POST", f"{base}/signals/batch", json=[ABOUT | signal for signal in SIGNALS]).json()["stored"] == len(SIGNALS)
+    rows = [ABOUT | signal for signal in SIGNALS]
+    assert urllib3.request("POST", f"{base}/signals/batch", json=rows).json()["stored"] == len(SIGNALS)
     assert urllib3.request("POST", f"{base}/performance/track", json=TRADE).status == 200
 
 
