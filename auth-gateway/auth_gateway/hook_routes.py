@@ -31,7 +31,7 @@ def add_hook_routes(service: Service, settings: AuthSettings, doorkeeper: Doorke
 
     @service.route(
         "POST", "/hooks/<hook_id>", limit=settings.RATE_LIMIT_HOOKS_IP, headers=bodies.HookHeaders, needs="open",
-        answer=bodies.DataAnswer, max_body=MAX_BODY, errors=(401, 403, 409), quiet=True,
+        answer=bodies.DataAnswer, max_body=MAX_BODY, errors=(401, 409, 413, 415, 422), quiet=True,
         summary="An event of a webhook: a signal",
     )  # fmt: skip
     def take(hook_id: str, headers: bodies.HookHeaders) -> Response:
