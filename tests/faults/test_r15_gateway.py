@@ -6,6 +6,7 @@ import collections
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.faults.conftest import Start
 from tests.faults.garbage import BadRequest, Operation, bad_requests, operations
 from tests.faults.scale import scaled
 from tests.faults.test_r15_malformed_requests import CALLERS, MAX_GROWTH_MB, WARM_UP, send
+from tests.faults.test_r15_schemathesis import check
 from tests.faults.watching import rss_mb
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.api, pytest.mark.timeout(1800)]
@@ -80,3 +82,11 @@ def test_malformed_requests_of_somebody_who_is_logged_in(gateway: ServiceProcess
     assert [health["services"][name]["status"] for name in BEHIND] == ["healthy"] * len(BEHIND)
     assert urllib3.request("GET", f"{gateway.base_url}/auth/validate", headers=token).status == 200
     assert "Traceback" not in gateway.log
+
+
+def test_schemathesis_finds_nothing_behind_the_login_either(
+    gateway: ServiceProcess, token: dict[str, str], tmp_path: Path
+) -> None:
+    words = [word for name, value in token.items() for word in ("-H", f"{name}: {value}")]
+    check(gateway, tmp_path, *words, "--exclude-path", "/auth/logout")
+    assert urllib3.request("GET", f"{gateway.base_url}/auth/validate", headers=token).status == 200
