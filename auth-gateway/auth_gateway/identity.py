@@ -76,13 +76,15 @@ class Doorkeeper:
 
     def _by_key(self, secret: str) -> Identity:
         hashed = token_hash(secret)
-        found = self._known.get(hashed) or self._read(self._look_up, hashed)
+        found = self._known.get(hashed)
         if found is None:
-            raise refused()
+            found = self._read(self._look_up, hashed)
+            if found is None:
+                raise refused()
+            self._known[hashed] = found  # here alone: a key in constant use must be looked up anew, too
         key, account = found
         if not key.in_force(self._now()) or account.disabled:
             raise refused()
-        self._known[hashed] = found
         return Identity(
             account.id, account.role, account.plan, narrowed(account.role, key.scopes), key_id=key.id,
             symbols=key.symbols, per_minute=key.per_minute,

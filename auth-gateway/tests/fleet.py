@@ -38,14 +38,18 @@ class Gateway:
         answer = self.ask("POST", "/auth/login", {"username": username, "password": ADA["password"]})
         return bearer(answer.json()["data"]["access_token"])
 
-    def account(self, username: str, role: str) -> dict[str, str]:
-        """A new account of that role, made by hand on the machine, logged in."""
-        create = ["create", username, f"{username}@example.org", "--role", role]
+    def by_hand(self, *words: str, password: str = ADA["password"]) -> subprocess.CompletedProcess[str]:
+        """An administrator's command on the machine itself."""
         env = {"VAR_DIR": str(self.process.var_dir), "ENV_FILES": "false", "PATH": os.environ["PATH"]}
-        subprocess.run(
-            [sys.executable, "-m", "auth_gateway.admin", *create], input=ADA["password"], text=True, check=True,
+        return subprocess.run(
+            [sys.executable, "-m", "auth_gateway.admin", *words], input=password, text=True, check=False,
             env=env, cwd=ROOT / "auth-gateway", capture_output=True,
         )  # fmt: skip
+
+    def account(self, username: str, role: str) -> dict[str, str]:
+        """A new account of that role, made by hand on the machine, logged in."""
+        done = self.by_hand("create", username, f"{username}@example.org", "--role", role)
+        assert done.returncode == 0, done.stderr
         return self.token(username)
 
 

@@ -23,6 +23,7 @@ from auth_gateway.stores.schema import accounts
 from shared.errors import Unavailable
 from shared.testing.http_server import HttpServer, Reply
 from shared.testing.migrations import engine_for
+from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
 
 from .conftest import ADA, Client, bearer, running, settings_for
@@ -279,6 +280,49 @@ def test_what_is_for_administrators_is_refused_to_all_others_and_to_their_keys(
     for headers in (reader, trader):
         made = gateway.ask("POST", "/auth/keys", {"name": "bot", "scopes": ["*:admin"]}, **headers)
         assert made.status == 422
+
+
+def test_who_is_changed_by_hand_has_what_the_new_role_gives_at_once_and_his_keys_too(gateway: Gateway) -> None:
+    token = gateway.account("dave", "trader")
+    write: tuple[str, str, Any] = ("POST", "/api/database-service/signals/save", {})
+    key = {
+        "X-API-Key": gateway.ask("POST", "/auth/keys", {"name": "b", "scopes": ["*:write"]}, **token).json()["data"][
+            "key"
+        ]
+    }
+    hook = gateway.ask("POST", "/auth/hooks", {"name": "chart", "proof": "address"}, **token).json()["data"]["path"]
+    assert [gateway.ask(*write, **who).status for who in (token, key)] == [200, 200]
+    assert gateway.by_hand("change", "dave", "--role", "reader").returncode == 0
+    assert gateway.ask(*write, **token).status == 401
+    wait_until(lambda: gateway.ask(*write, **key).status == 403, what="the key is narrower (remembered for 5 s)")
+    assert gateway.ask("POST", hook, {"symbol": "BTCUSDT"}).status == 403
+    again = gateway.token("dave")
+    assert gateway.ask("GET", "/auth/validate", **again).json()["data"]["role"] == "reader"
+    assert gateway.by_hand("change", "dave", "--disable").returncode == 0
+    assert gateway.ask("GET", "/auth/validate", **again).status == 401
+    wait_until(lambda: gateway.ask("GET", "/auth/validate", **key).status == 401, what="the key opens nothing")
+    assert gateway.ask("POST", "/auth/login", {"username": "dave", "password": ADA["password"]}).status == 401
+
+
+@pytest.mark.parametrize(
+    ("words", "password", "says"),
+    [
+        (["create", "ada", "ada@example.org"], "password1", "among the first"),
+        (["create", "ada", "ada@example.org"], "", "at least 8"),
+        (["create", "erin", "elsewhere@example.org"], ADA["password"], "is taken"),
+        (["change", "nobody", "--role", "admin"], "", "no account 'nobody'"),
+        (["change", "erin"], "", "Nothing to change"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_command_that_can_not_be_is_refused_in_one_line(
+    gateway: Gateway, words: list[str], password: str, says: str
+) -> None:
+    gateway.by_hand("create", "erin", "erin@example.org")
+    done = gateway.by_hand(*words, password=password)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 # API6: what is worth automating

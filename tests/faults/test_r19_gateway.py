@@ -6,6 +6,7 @@ afterwards they count together again.
 import collections
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,7 +26,8 @@ pytestmark = [
 ]  # fmt: skip
 
 PROCESSES, THREADS = 4, 8
-ADDRESS_LIMIT, ACCOUNT_LIMIT, KEY_LIMIT = 100, 300, 50  # 300: the plan "free"
+ADDRESS_LIMIT, ACCOUNT_LIMIT, KEY_LIMIT, HOOK_LIMIT = 100, 300, 50, 20  # 300: the plan "free"
+WINDOW_S = 60.0
 PASSWORD = "correct horse battery"
 PLACE = "/api/market-simulator/sim/status"
 Headers = dict[str, str]
@@ -68,10 +70,15 @@ class Gateways:
         answer = self.ask(1, "POST", "/auth/login", {}, {"username": name, "password": PASSWORD})
         return {"Authorization": f"Bearer {answer.json()['data']['access_token']}"}
 
-    def key(self, owner: Headers, **asked: Any) -> Headers:
-        answer = self.ask(2, "POST", "/auth/keys", owner, {"name": "bot"} | asked)
+    def make(self, what: str, owner: Headers, **asked: Any) -> dict[str, Any]:
+        """A key or a hook."""
+        answer = self.ask(2, "POST", f"/auth/{what}", owner, {"name": "bot"} | asked)
         assert answer.status == 200, answer.data
-        return {"X-API-Key": answer.json()["data"]["key"]}
+        made: dict[str, Any] = answer.json()["data"]
+        return made
+
+    def key(self, owner: Headers, **asked: Any) -> Headers:
+        return {"X-API-Key": self.make("keys", owner, **asked)["key"]}
 
     def cache(self, number: int) -> dict[str, Any]:
         health = self.ask(number, "GET", "/health", {}).json()
@@ -96,7 +103,7 @@ def gateways(redis: RedisServer, postgres_server: PostgresServer, simulator: Ser
         "AUTH_REQUIRED": "true", "AUTH_SECRET": "one secret for all of these processes",
         "FLEET_SECRET": "the fleet's own, which the simulator never asks for", "TRUSTED_PROXIES": "127.0.0.1",
         "SERVICE_URLS": f"market-simulator={simulator.base_url}", "RATE_LIMIT_API_IP": str(ADDRESS_LIMIT),
-        "RATE_LIMIT_AUTH_REGISTER": "100", "ACCESS_LOG": "false",
+        "RATE_LIMIT_HOOKS": str(HOOK_LIMIT), "RATE_LIMIT_AUTH_REGISTER": "100", "ACCESS_LOG": "false",
     }  # fmt: skip
     with ExitStack() as stack:
         processes = [ServiceProcess("auth-gateway", env).start(wait=False) for _ in range(PROCESSES)]
@@ -132,6 +139,52 @@ def test_a_key_and_then_its_account_get_exactly_their_limits(gateways: Gateways,
     assert rest == {200: ACCOUNT_LIMIT - KEY_LIMIT, 429: 400 - ACCOUNT_LIMIT + KEY_LIMIT}
     stranger = gateways.account("eve")
     assert gateways.many(10, [stranger | elsewhere(n) for n in range(10)]) == {200: 10}
+
+
+def test_a_hook_gets_exactly_its_limit_over_all_processes(gateways: Gateways, redis: RedisServer) -> None:
+    redis.flush()
+    hook = gateways.make("hooks", gateways.account("fred"), proof="address")
+
+    def send(number: int) -> int:
+        return gateways.ask(number, "POST", hook["path"], elsewhere(number), [number]).status
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        statuses = collections.Counter(pool.map(send, range(60)))
+    assert statuses == {422: HOOK_LIMIT, 429: 60 - HOOK_LIMIT}  # 422: it is counted, and then found to be no signal
+
+
+def test_a_lone_client_at_all_its_limits_that_waits_as_told_succeeds(gateways: Gateways, redis: RedisServer) -> None:
+    redis.flush()
+    token = gateways.account("gina")
+    key = gateways.make("keys", token, per_minute=KEY_LIMIT)
+    account = gateways.ask(0, "GET", "/auth/validate", token).json()["data"]["account_id"]
+    client = {"X-API-Key": key["key"], **elsewhere(7)}
+    full = {"address:192.0.2.8": ADDRESS_LIMIT, f"key:{key['id']}": KEY_LIMIT, f"account:{account}": ACCOUNT_LIMIT}
+    for place, limit in full.items():  # as if it had called all it may a while ago, evenly; the oldest end soon
+        moments = (str(int((time.time() - WINDOW_S + 0.7 + call / 10) * 1e6)) for call in range(limit))
+        redis.call("ZADD", f"rate:api:{place}", *(moment for at in moments for moment in (at, at)))
+    refused = gateways.ask(0, "GET", PLACE, client)
+    wait_s = int(refused.headers["Retry-After"])
+    assert (refused.status, 1 <= wait_s <= 2) == (429, True)
+    time.sleep(wait_s)
+    assert gateways.ask(1, "GET", PLACE, client).status == 200  # through another process
+
+
+def test_a_key_that_one_process_revoked_soon_opens_nothing_at_the_others_however_often_it_is_used(
+    gateways: Gateways, redis: RedisServer
+) -> None:
+    redis.flush()
+    token = gateways.account("hugo")
+    made = gateways.make("keys", token)
+    key = {"X-API-Key": made["key"]}
+
+    def statuses() -> set[int]:
+        return {gateways.ask(n, "GET", "/auth/validate", key).status for n in range(PROCESSES)}
+
+    assert statuses() == {200}
+    assert gateways.ask(0, "DELETE", f"/auth/keys/{made['id']}", token).status == 200
+    assert gateways.ask(0, "GET", "/auth/validate", key).status == 401
+    wait_until(lambda: statuses() == {401}, 8, what="no process remembers it for longer than 5 s")
 
 
 def test_with_redis_away_each_counts_for_itself_and_afterwards_together_again(
