@@ -12,7 +12,9 @@ import pytest
 from pydantic import Field, SecretStr
 
 from shared import config as config_module
-from shared.config import ConfigError, Settings, config, read_env_file, split_list
+from shared.config import Settings, config, split_list
+from shared.env_files import read_env_file
+from shared.errors import ConfigError
 
 pytestmark = pytest.mark.unit
 
