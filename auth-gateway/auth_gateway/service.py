@@ -34,6 +34,7 @@ from auth_gateway.stores.hooks import SqlHooks
 from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.tokens import AccessTokens
+from auth_gateway.upstream import read_whole
 from auth_gateway.webhooks import DATABASE, Deliver, Webhooks, signal_id_in
 from shared.clock import Clock
 from shared.errors import Unavailable
@@ -50,6 +51,7 @@ from shared.web.parsing import parse_json
 NAME = "auth-gateway"
 ASK_S = 3.0
 DELIVER_S = 5.0  # for a signal of a webhook; past it the event is kept as a dead letter
+MAX_VERDICT = 100_000  # bytes of what database-service says to it
 OURSELVES = "127.0.0.1"
 THREADS = 4  # native threads for the database
 
@@ -125,7 +127,7 @@ def _deliverer(forwarder: Forwarder, vouch: Vouch) -> Deliver:
         ]
         answer = forwarder.send(DATABASE, "POST", "/signals/save", headers, orjson.dumps(signal), DELIVER_S)
         try:
-            return signal_id_in(answer.status, b"".join(answer.body))
+            return signal_id_in(answer.status, read_whole(answer.body, MAX_VERDICT))
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable(f"{DATABASE} broke off its answer") from error
 
