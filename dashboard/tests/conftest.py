@@ -90,3 +90,11 @@ def closed_fleet() -> Iterator[DashboardFleet]:
         running.account("ada")
         running.account("rob", "reader")
         yield running
+
+
+@pytest.fixture
+def own_closed_fleet() -> Iterator[DashboardFleet]:
+    """The same with ada alone, for one test that harms it."""
+    with DashboardFleet(**CLOSED) as running:
+        running.account("ada")
+        yield running

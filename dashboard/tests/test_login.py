@@ -1,7 +1,6 @@
 """A fleet that asks for a login: the page's cookie, and everything that goes to the gateway in its name."""
 
 import http.cookies
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +12,7 @@ import websocket
 from shared.testing.net import wait_until
 from trading_dashboard.allowed import CALLS
 
-from .conftest import CLOSED, PASSWORD, DashboardFleet
+from .conftest import PASSWORD, DashboardFleet
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.api]
 HISTORY = "/api/database-service/signals/history"
@@ -50,14 +49,6 @@ class Browser:
 @pytest.fixture(scope="module")
 def ada(closed_fleet: DashboardFleet) -> Browser:
     return Browser(closed_fleet).log_in()
-
-
-@pytest.fixture
-def own_closed_fleet() -> Iterator[DashboardFleet]:
-    """One that a test may restart and kill."""
-    with DashboardFleet(**CLOSED) as running:
-        running.account("ada")
-        yield running
 
 
 def error(answer: urllib3.BaseHTTPResponse) -> tuple[int, str]:
