@@ -18,8 +18,12 @@ if (!fs.existsSync(python)) {
   process.exit(1)
 }
 
-// What PM2 runs: each service, or its instances. Those listen from 5100 on, and nginx holds the service's own port
-// (deploy/nginx): they are its only proxy, so they believe what it says of the client's address.
+// nginx (tools/door.py): the one door with DOOR=true, and in any case what holds the port of a service with instances.
+// It is then the only proxy, so the services believe what it says of a client's address.
+const isDoor = setting('DOOR').toLowerCase() === 'true'
+const nginx = isDoor || services.some((service) => service.instances > 1)
+
+// What PM2 runs: each service, or its instances. Those listen from 5100 on, and nginx holds the service's own port.
 function runs () {
   return services.flatMap((service) => {
     const count = service.instances || 1
@@ -31,8 +35,7 @@ function runs () {
       env: {
         INSTANCES: String(count),
         INSTANCE: String(index + 1),
-        INSTANCE_GROUP: `${service.name}-${service.port + portOffset}`,
-        TRUSTED_PROXIES: setting('TRUSTED_PROXIES') || '127.0.0.1'
+        INSTANCE_GROUP: `${service.name}-${service.port + portOffset}`
       }
     }))
   })
@@ -85,6 +88,7 @@ function named (service) {
 function environment ({ service, port, env: own }) {
   const env = { ...passed(service), ...own, PORT: String(port + portOffset), VAR_DIR: varDir }
   delete env.SERVICE_NAME // one shell starts several services: name and port are the list's
+  if (nginx && !setting('TRUSTED_PROXIES')) env.TRUSTED_PROXIES = '127.0.0.1'
   const simulator = services.find((other) => other.name === 'market-simulator')
   if (portOffset && !setting('SIMULATOR_URL')) env.SIMULATOR_URL = `http://127.0.0.1:${simulator.port + portOffset}`
   if (portOffset && named(service).has('SERVICE_URLS')) {
@@ -94,8 +98,30 @@ function environment ({ service, port, env: own }) {
   return env
 }
 
+function door () {
+  const instances = services.find((service) => service.instances > 1)
+  const port = isDoor ? Number(setting('DOOR_PORT') || 80) : instances.port
+  const env = environment({ service: { name: '.' }, port, env: {} }) // the root's .env.example names its settings
+  if (portOffset) env.DOOR_PORT = String(port + portOffset)
+  if (portOffset) env.DOOR_TLS_PORT = String(Number(setting('DOOR_TLS_PORT') || 443) + portOffset)
+  return {
+    name: 'door',
+    cwd: path.join(root, 'deploy'),
+    script: python,
+    args: ['-m', 'tools.door'],
+    interpreter: 'none',
+    env: { ...env, PYTHONPATH: root },
+    filter_env: [''],
+    kill_timeout: 15000,
+    exp_backoff_restart_delay: 100,
+    out_file: path.join(logs, 'door.out.log'),
+    error_file: path.join(logs, 'door.error.log'),
+    vizion: false
+  }
+}
+
 module.exports = {
-  apps: runs().map((run) => ({
+  apps: [...runs().map((run) => ({
     name: run.name,
     cwd: path.join(root, run.service.name),
     script: 'app.py',
@@ -111,7 +137,7 @@ module.exports = {
     out_file: path.join(logs, `${run.name}.out.log`), // the services bound these files themselves: shared/log_rotation.py
     error_file: path.join(logs, `${run.name}.error.log`),
     vizion: false // no look at git on every start
-  }))
+  })), ...(nginx ? [door()] : [])]
 }
 
 for (const name of withheld) {

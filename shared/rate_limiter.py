@@ -167,6 +167,12 @@ def client_address(environ: Mapping[str, Any]) -> str:
     return str(peer)
 
 
+def is_trusted_proxy(peer: str) -> bool:
+    """Whether this address is one of TRUSTED_PROXIES."""
+    address = _address(peer)
+    return address is not None and any(address in network for network in _networks(config.TRUSTED_PROXIES))
+
+
 @functools.lru_cache(maxsize=4096)  # parsing costs 10 µs, and clients come back
 def _address(text: str) -> Address | None:
     """An IP as proxies write it: with a port or in brackets too; IPv4 inside IPv6 is IPv4."""

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from shared.fleet import ROOT, Fleet, FleetService, read_fleet
+from tools.door import DoorSettings, here
 from tools.render import rendered
 from tools.settings import names_of, settings_of
 
@@ -41,7 +43,8 @@ def with_instances(root: Path, count: object) -> Fleet:
         if entry["name"] == "websocket-streaming":
             entry["instances"] = count
     (root / "fleet.json").write_text(json.dumps(document))
-    shutil.copy(ROOT / "ecosystem.config.js", root)
+    for name in ("ecosystem.config.js", ".env.example"):
+        shutil.copy(ROOT / name, root)
     return read_fleet(root / "fleet.json")
 
 
@@ -97,6 +100,9 @@ def test_compose_runs_it_as_the_list_says(service: FleetService) -> None:
 def test_compose_has_the_contracts_services_and_ports() -> None:
     services = compose()["services"]
     assert services.pop("secrets")["network_mode"] == "none"
+    doors = services.pop("door"), services.pop("door-tls")
+    assert [door["ports"][0] for door in doors] == ["${DOOR_HOST:-127.0.0.1}:${DOOR_PORT:-80}:8080"] * 2
+    assert [door["profiles"] for door in doors] == [["door"], ["door-tls"]]
     ports = {name: int(service["ports"][0].split(":")[1]) for name, service in services.items()}
     own = {service.name: service.port for service in FLEET.services}
     bought = {"redis": 6379, "timescaledb": 5432, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
@@ -107,10 +113,21 @@ def test_compose_has_the_contracts_services_and_ports() -> None:
 
 def test_compose_publishes_on_loopback_only_and_pins_every_image() -> None:
     for name, service in compose()["services"].items():
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        known = ("127.0.0.1:", "${DOOR_HOST:-127.0.0.1}:")  # the door's own command refuses another without logins
+        assert all(port.startswith(known) for port in service.get("ports", [])), name
         assert re.search(r":v?\d+\.\d+", service["image"]), name
         assert "no-new-privileges:true" in service["security_opt"], name
         assert service["cap_drop"] == ["ALL"], name
+
+
+def test_the_services_in_compose_believe_the_door_and_it_finds_them_at_fixed_addresses() -> None:
+    services, [config] = compose()["services"], compose()["networks"]["default"]["ipam"]["config"]
+    networks = {name: entry["networks"]["default"] for name, entry in services.items() if "networks" in entry}
+    fixed, network = {name: entry["ipv4_address"] for name, entry in networks.items()}, ip_network(config["subnet"])
+    assert set(fixed) == {"door", "door-tls", "auth-gateway", "websocket-streaming", "dashboard"}
+    assert all(ip_address(address) in network for address in fixed.values())
+    for name in fixed.keys() - {"door", "door-tls"}:
+        assert services[name]["environment"]["TRUSTED_PROXIES"] == f"${{TRUSTED_PROXIES:-{fixed['door']}}}"
 
 
 def test_the_simulators_address_in_compose_is_its_name_and_port() -> None:
@@ -202,24 +219,30 @@ def test_pm2_runs_each_instance_on_a_port_of_its_own_that_nginx_knows(tmp_path: 
     assert [env["PORT"] for env in settings] == ["5107", "5108", "5109"]
     assert [(env["INSTANCE"], env["INSTANCES"]) for env in settings] == [("1", "3"), ("2", "3"), ("3", "3")]
     assert {env["INSTANCE_GROUP"] for env in settings} == {"websocket-streaming-5028"}
-    assert {env["TRUSTED_PROXIES"] for env in settings} == {"127.0.0.1"}
+    assert {app["env"]["TRUSTED_PROXIES"] for app in apps.values()} == {"127.0.0.1"}
     assert len({apps[name]["out_file"] for name in names}) == 3
     assert apps["database-service"]["env"]["PORT"] == "5027"
-    text = rendered(fleet)[ROOT / "deploy" / "nginx" / "websocket-streaming.conf"]
-    assert re.findall(r"^ +server (\S+) ", text, re.M) == [f"127.0.0.1:{port}" for port in (5100, 5101, 5102)]
-    assert f"listen 127.0.0.1:{streaming.port};" in text
-    assert "{{" not in text
+    assert apps["door"]["env"]["PORT"] == "5028"
+    urls = {"SERVICE_URLS": apps["door"]["env"]["SERVICE_URLS"]}
+    door = here(DoorSettings.read(urls, tmp_path), fleet)
+    assert (door.streaming, door.workers_port) == ([f"127.0.0.1:{port}" for port in (5107, 5108, 5109)], 5028)
+    assert door.listen == []
+
+
+def test_pm2_runs_nginx_where_it_is_asked_for() -> None:
+    assert "door" not in ecosystem()
+    apps = ecosystem(DOOR="true", DOOR_PORT="8080", FLEET_PORT_OFFSET="7")
+    assert {app["env"]["TRUSTED_PROXIES"] for app in apps.values()} == {"127.0.0.1"}
+    assert (apps["door"]["env"]["PORT"], apps["door"]["env"]["DOOR_PORT"]) == ("8087", "8087")
+    door = here(DoorSettings.read(apps["door"]["env"], ROOT / "tests"), FLEET)
+    assert door.listen == ["127.0.0.1:8087"]
+    assert (door.gateway, door.dashboard, door.streaming) == ("127.0.0.1:5029", "127.0.0.1:3009", ["127.0.0.1:5028"])
 
 
 @pytest.mark.parametrize("count", [0, 17, True, "2"])
 def test_a_count_of_instances_that_makes_no_sense_is_refused(tmp_path: Path, count: object) -> None:
     with pytest.raises(ValueError, match="instances of websocket-streaming"):
         with_instances(tmp_path, count)
-
-
-def test_nginx_is_configured_exactly_for_the_services_with_instances() -> None:
-    made = {path.name for path in (ROOT / "deploy" / "nginx").glob("*.conf")} - {"nginx.template.conf"}
-    assert made == {f"{service.name}.conf" for service in FLEET.services if service.instances > 1}
 
 
 def test_pm2_passes_settings_on_but_neither_secrets_nor_anything_else() -> None:
@@ -273,10 +296,9 @@ def test_node_packages_are_pinned_and_their_lock_names_no_address() -> None:
     assert lock["packages"]["node_modules/pm2"]["version"] == "7.0.4"
 
 
-def test_prometheus_beside_pm2_scrapes_each_instance() -> None:
-    service = FleetService("websocket-streaming", "T", "websocket_streaming", 5021, 600, (), instances=2)
-    text = rendered(Fleet("p", "1", (service,)))[ROOT / "deploy" / "prometheus" / "machine.yml"]
+def test_prometheus_beside_pm2_scrapes_each_instance(tmp_path: Path) -> None:
+    text = rendered(with_instances(tmp_path, 2))[ROOT / "deploy" / "prometheus" / "machine.yml"]
     jobs = yaml.safe_load(text)["scrape_configs"]
     targets = next(job for job in jobs if job["job_name"] == "fleet")["static_configs"]
     labels = {"service": "websocket-streaming"}
-    assert targets == [{"targets": ["127.0.0.1:5100", "127.0.0.1:5101"], "labels": labels}]
+    assert {"targets": ["127.0.0.1:5100", "127.0.0.1:5101"], "labels": labels} in targets

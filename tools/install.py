@@ -104,6 +104,7 @@ def _servers() -> dict[str, bool]:
     postgres = shutil.which("postgres") or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     found = {"redis-server": shutil.which("redis-server") is not None, "postgresql": bool(postgres)}
     found |= {name: shutil.which(name) is not None for name in ("prometheus", "prometheus-alertmanager")}
+    found["nginx-light"] = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
     browsers = ("chromium", "chromium-browser", "google-chrome")
     found["chromium"] = any(shutil.which(name) for name in browsers)
     if sys.platform != "linux":

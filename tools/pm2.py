@@ -42,7 +42,7 @@ class Running:
     @property
     def ours(self) -> bool:
         """Does it belong to this clone?"""
-        return self.folder == ROOT / self.name
+        return ROOT in self.folder.parents
 
 
 def environment() -> dict[str, str]:

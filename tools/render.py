@@ -5,7 +5,8 @@ Dockerfile of each service   from Dockerfile.template and fleet.json
 deploy/grafana/dashboards    from tools/dashboards.py
 prometheus.yml               from deploy/prometheus/prometheus.template.yml and fleet.json, for containers
 machine.yml                  the same for a fleet under PM2, each instance a target
-deploy/nginx/<service>.conf  from deploy/nginx/nginx.template.conf and fleet.json, for a service of several instances
+deploy/nginx/door.conf       from deploy/nginx/door.template.conf and fleet.json, for containers
+door-tls.conf                the same with a certificate
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 from shared.config import Settings
 from shared.fleet import ROOT, Fleet, FleetService, read_fleet
 from tools import dashboards
+from tools.door import STREAMING, Door, DoorSettings
 from tools.settings import names_of, settings_of
 
 ROOT_SKIPS = {"SERVICE_NAME", "SERVICE_PORT"}  # one root .env serves every service
@@ -24,12 +26,12 @@ ROOT_SKIPS = {"SERVICE_NAME", "SERVICE_PORT"}  # one root .env serves every serv
 
 def rendered(fleet: Fleet) -> dict[Path, str]:
     """Every made file and what should stand in it."""
-    files = {ROOT / ".env.example": env_example(Settings, None)}
+    files = {ROOT / ".env.example": env_example(DoorSettings, None)}
     for service in fleet.services:
         files[ROOT / service.name / ".env.example"] = env_example(settings_of(service), service)
         files[ROOT / service.name / "Dockerfile"] = dockerfile(service)
-        if service.instances > 1:
-            files[ROOT / "deploy" / "nginx" / f"{service.name}.conf"] = nginx(service)
+    for name, tls in (("door.conf", False), ("door-tls.conf", True)):
+        files[ROOT / "deploy" / "nginx" / name] = contained_door(fleet, tls=tls).configuration()
     inside = {service.name: [f"{service.name}:{service.port}"] for service in fleet.services}
     outside = {service.name: [f"127.0.0.1:{port}" for port in service.ports] for service in fleet.services}
     files[ROOT / "deploy" / "prometheus" / "prometheus.yml"] = prometheus(inside, "alertmanager")
@@ -73,15 +75,13 @@ def _shown(default: object) -> str:
     return str(default)
 
 
-def nginx(service: FleetService) -> str:
-    """nginx' configuration in front of a service's instances: the template with their ports."""
-    text = (ROOT / "deploy" / "nginx" / "nginx.template.conf").read_text("utf-8")
-    indent = next(line for line in text.splitlines() if "{{servers}}" in line).split("{{")[0]
-    servers = [f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in service.ports]
-    words = {"name": service.name, "port": str(service.port), "servers": f"\n{indent}".join(servers)}
-    for word, value in words.items():
-        text = text.replace("{{" + word + "}}", value)
-    return text
+def contained_door(fleet: Fleet, *, tls: bool) -> Door:
+    """The door as compose runs it: on ports that need no root, its log on the standard output."""
+    where = {service.name: f"{service.name}:{service.port}" for service in fleet.services}
+    return Door(
+        "/tmp", "/dev/stdout", [where[STREAMING]], None, where["auth-gateway"], where["dashboard"],  # a tmpfs
+        ["8080"], ["8443"] if tls else [], "", "/tls/certificate.pem", "/tls/key.pem",
+    )  # fmt: skip
 
 
 def dockerfile(service: FleetService) -> str:

@@ -12,8 +12,6 @@ from auth_gateway.symbols import check_symbols
 from auth_gateway.tokens import refused
 from shared.errors import FleetError, Forbidden
 
-SOCKET_IO = "/socket.io/"
-
 
 class Decision(Protocol):
     """What the limiter says of one call."""

@@ -4,7 +4,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
-from urllib.parse import parse_qs, parse_qsl, quote, urlencode
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 from flask import Response, g, request
 from werkzeug.datastructures import Headers
@@ -13,13 +13,17 @@ from werkzeug.exceptions import MethodNotAllowed
 from auth_gateway.headers import Pairs, to_service
 from auth_gateway.identity import Identity
 from auth_gateway.passage import Call, Passage
-from shared.errors import NotFound
+from shared.errors import Forbidden, NotFound
 from shared.logger import request_id
-from shared.rate_limiter import client_address
+from shared.rate_limiter import client_address, is_trusted_proxy
 from shared.service import Service
 from shared.voucher import HEADER
+from shared.web.answers import success
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+TARGET = "X-Door-Target"
+# What nginx sends past the gateway: its own paths, and whose they are.
+PASSED_BY = {"/ws/": ("websocket-streaming", "/stream/"), "/socket.io/": ("websocket-streaming", "/socket.io/")}
 SAFE_IN_PATH = "/:@!$&'()*+,;=~-._"
 TOKEN = "access_token"  # noqa: S105  # a name; browsers can't set headers on a WebSocket, so it may stand in the query
 
@@ -59,7 +63,7 @@ class Door:
     def forward(self, name: str, rest: str) -> Response:
         """A request of Flask's to a service."""
         path, body = f"/{rest}", request.get_data(cache=False)
-        query = {name: ",".join(values) for name, values in request.args.lists()}  # the service may take any of them
+        query = values_of(request.query_string.decode("latin-1"))
         headers = self._admit(name, path, query, body, request.environ, g.setdefault("limit_headers", {}))
         wanted = target(path, request.query_string.decode("latin-1"))
         answer = self._send(name, request.method, wanted, headers, body)
@@ -69,9 +73,20 @@ class Door:
         """A WebSocket to a service; see `shared.web.websocket.Tunnel`."""
         _, _, name, rest = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace").split("/", 3)
         raw_query = environ.get("QUERY_STRING", "")
-        query = {name: ",".join(values) for name, values in parse_qs(raw_query, keep_blank_values=True).items()}
-        headers = self._admit(name, f"/{rest}", query, b"", environ, {})
+        headers = self._admit(name, f"/{rest}", values_of(raw_query), b"", environ, {})
         self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client)
+
+    def vouch(self, method: str, uri: str, environ: Mapping[str, Any]) -> dict[str, str]:
+        """What nginx needs to send a request past the gateway: the exact target that was judged, and the voucher."""
+        outer, _, raw_query = uri.partition("?")
+        outer = unquote(outer)
+        prefix = next((prefix for prefix in PASSED_BY if outer.startswith(prefix)), None)
+        if prefix is None:
+            raise NotFound("nothing goes past the gateway under this path")
+        name, inner = PASSED_BY[prefix]
+        path = inner + outer.removeprefix(prefix)
+        voucher = self._judge(name, method, path, values_of(raw_query), b"", environ, {})
+        return {TARGET: target(path, raw_query), HEADER: voucher}
 
     def _admit(
         self, name: str, path: str, query: Mapping[str, str], body: bytes, environ: Mapping[str, Any],
@@ -80,25 +95,37 @@ class Door:
         """The headers that go to the service. Raises NotFound, Unauthorized, Forbidden, RateLimited."""
         if name not in self.services:
             raise NotFound(f"there is no service {name[:40]!r}; /api/health lists them")
+        voucher = self._judge(name, environ["REQUEST_METHOD"], path, query, body, environ, limit_headers)
+        return [
+            *(pair for pair in to_service(environ) if pair[0] != "X-Request-Id"),
+            ("X-Forwarded-For", client_address(environ)),
+            ("X-Forwarded-Proto", environ.get("wsgi.url_scheme", "http")),
+            ("X-Request-ID", request_id.get() or uuid.uuid4().hex),
+            (HEADER, voucher),
+        ]
+
+    def _judge(
+        self, name: str, method: str, path: str, query: Mapping[str, str], body: bytes, environ: Mapping[str, Any],
+        limit_headers: dict[str, str],
+    ) -> str:  # fmt: skip
+        """The voucher of whoever may pass."""
         authorization = environ.get("HTTP_AUTHORIZATION")
         if authorization is None and path.startswith(("/socket.io", "/stream/")) and query.get(TOKEN):
             authorization = f"Bearer {query[TOKEN]}"
-        client, method = client_address(environ), environ["REQUEST_METHOD"]
+        client = client_address(environ)
         call = Call(name, method, path, query, body, client, authorization, environ.get("HTTP_X_API_KEY"))
-        who = self._passage.judge(call, limit_headers)
-        return [
-            *(pair for pair in to_service(environ) if pair[0] != "X-Request-Id"),
-            ("X-Forwarded-For", client),
-            ("X-Forwarded-Proto", environ.get("wsgi.url_scheme", "http")),
-            ("X-Request-ID", request_id.get() or uuid.uuid4().hex),
-            (HEADER, self._vouch(name, who, client)),
-        ]
+        return self._vouch(name, self._passage.judge(call, limit_headers), client)
+
+
+def values_of(raw_query: str) -> dict[str, str]:
+    """A query's values by name, those of one name by comma: the service may take any of them."""
+    return {name: ",".join(values) for name, values in parse_qs(raw_query, keep_blank_values=True).items()}
 
 
 def target(path: str, query: str) -> str:
     """Path and query as they go to the service: the path quoted anew, no token of ours in the query."""
-    quoted = quote(path.encode("latin-1", "replace") if path.isascii() else path.encode(), safe=SAFE_IN_PATH)
-    if f"{TOKEN}=" in query:
+    quoted = quote(path, safe=SAFE_IN_PATH)
+    if TOKEN in query or "%" in query:  # the name may be percent-encoded
         query = urlencode([(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != TOKEN])
     return f"{quoted}?{query}" if query else quoted
 
@@ -119,3 +146,20 @@ def add_proxy_routes(service: Service, door: Door) -> None:
     service.app.add_url_rule("/api/<name>/", "api", forward, methods=METHODS)
     service.app.add_url_rule("/api/<name>/<path:rest>", "api", forward, methods=METHODS)
     service.tunnel("/api/", door.tunnel)
+
+
+def add_vouch_route(service: Service, door: Door) -> None:
+    """Register what nginx asks (`auth_request`) before it sends a stream past the gateway. It is no client's call."""
+
+    def vouch() -> Response:
+        if not is_trusted_proxy(request.environ.get("REMOTE_ADDR", "")):
+            raise Forbidden("this answers the fleet's nginx alone (TRUSTED_PROXIES)")
+        asked = request.headers
+        answer = success({})
+        answer.headers.update(
+            door.vouch(asked.get("X-Original-Method", ""), asked.get("X-Original-URI", ""), request.environ)
+        )
+        return answer
+
+    service.recorder.quiet.add("/auth/vouch")
+    service.app.add_url_rule("/auth/vouch", "vouch", vouch)

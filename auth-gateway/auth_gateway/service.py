@@ -22,7 +22,7 @@ from auth_gateway.login import Login, PasswordRules
 from auth_gateway.migrate import migrate_apart
 from auth_gateway.overview_routes import add_overview_routes
 from auth_gateway.passage import Passage
-from auth_gateway.proxy_routes import Door, Vouch, add_proxy_routes
+from auth_gateway.proxy_routes import Door, Vouch, add_proxy_routes, add_vouch_route
 from auth_gateway.routes import add_routes
 from auth_gateway.settings import AuthSettings
 from auth_gateway.stores.accounts import SqlAccounts
@@ -108,7 +108,9 @@ def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper)
     descriptions = Descriptions(ask, urls, service.clock.monotonic)
     passage = Passage(doorkeeper, descriptions.needs, check, settings.RATE_LIMIT_API_IP, settings.AUTH_REQUIRED)
     add_overview_routes(service, descriptions, list(urls), ask)
-    add_proxy_routes(service, Door(urls, passage, vouch, forwarder.send, tunnel))
+    door = Door(urls, passage, vouch, forwarder.send, tunnel)
+    add_proxy_routes(service, door)
+    add_vouch_route(service, door)
     return _deliverer(forwarder, vouch)
 
 

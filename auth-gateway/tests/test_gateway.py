@@ -1,12 +1,8 @@
 """The whole way: client, gateway, real services; a fleet that asks everybody for a login or a key."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -18,14 +14,11 @@ from auth_gateway.hooks import sign
 from shared.fleet import ROOT
 from shared.testing.contract import ServiceContract
 from shared.testing.net import wait_until
-from shared.testing.process import ServiceProcess
 
-from .conftest import ADA, bearer
+from .fleet import Gateway, fleet, http, key
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.api]
-http = urllib3.PoolManager(timeout=10, retries=False)
 SIGNAL = {"symbol": "BTCUSDT", "signal_type": "BUY", "confidence": 0.85, "price": 110000}
-SECRET = "a secret of the fleet, long enough for it"
 # What anybody may call through the gateway; everything else needs a login or a key.
 OPEN = {
     "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/docs.js",
@@ -34,47 +27,10 @@ OPEN = {
 }  # fmt: skip
 
 
-@dataclass
-class Gateway:
-    """A running fleet behind its gateway."""
-
-    process: ServiceProcess
-    services: dict[str, ServiceProcess]
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> urllib3.BaseHTTPResponse:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None:
-            given["Content-Type"] = "application/json"
-        sent = json.dumps(body).encode() if body is not None else None
-        return http.request(method, self.process.base_url + path, body=sent, headers=given)
-
-    def token(self, username: str) -> dict[str, str]:
-        answer = self.ask("POST", "/auth/login", {"username": username, "password": ADA["password"]})
-        return bearer(answer.json()["data"]["access_token"])
-
-    def account(self, username: str, role: str) -> dict[str, str]:
-        """A new account of that role, made by hand on the machine, logged in."""
-        create = ["create", username, f"{username}@example.org", "--role", role]
-        env = {"VAR_DIR": str(self.process.var_dir), "ENV_FILES": "false", "PATH": os.environ["PATH"]}
-        subprocess.run(
-            [sys.executable, "-m", "auth_gateway.admin", *create], input=ADA["password"], text=True, check=True,
-            env=env, cwd=ROOT / "auth-gateway", capture_output=True,
-        )  # fmt: skip
-        return self.token(username)
-
-
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    env = {"AUTH_REQUIRED": "true", "FLEET_SECRET": SECRET, "RATE_LIMIT_ENABLED": "false"}
-    with (
-        ServiceProcess("market-simulator", env) as simulator,
-        ServiceProcess("database-service", env) as database,
-        ServiceProcess("websocket-streaming", {**env, "SIMULATOR_URL": simulator.base_url}) as stream,
-    ):
-        services = {"market-simulator": simulator, "database-service": database, "websocket-streaming": stream}
-        urls = ",".join(f"{name}={process.base_url}" for name, process in services.items())
-        with ServiceProcess("auth-gateway", {**env, "SERVICE_URLS": urls}) as process:
-            yield Gateway(process, services)
+    with fleet({"RATE_LIMIT_ENABLED": "false"}) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +46,6 @@ def reader(gateway: Gateway) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def admin(gateway: Gateway) -> dict[str, str]:
     return gateway.account("admin", "admin")
-
-
-def key(gateway: Gateway, token: dict[str, str], **asked: Any) -> dict[str, str]:
-    answer = gateway.ask("POST", "/auth/keys", {"name": "a key"} | asked, **token)
-    assert answer.status == 200, answer.data
-    return {"X-API-Key": answer.json()["data"]["key"]}
 
 
 class TestContract(ServiceContract):
@@ -278,9 +228,7 @@ def test_the_example_for_tradingview_works_as_the_readme_has_it(gateway: Gateway
     assert (stored["symbol"], stored["signal_type"], stored["price"]) == ("ETHUSDT", "SELL", 3850.5)
 
 
-def test_a_dead_letter_is_delivered_once_the_database_service_is_back(
-    gateway: Gateway, trader: dict[str, str]
-) -> None:
+def test_a_dead_letter_is_delivered_once_the_database_service_is_back(gateway: Gateway, trader: dict[str, str]) -> None:
     asked = {"name": "chart", "proof": "address"}
     hook = gateway.ask("POST", "/auth/hooks", asked, **trader).json()["data"]
     database = gateway.services["database-service"]

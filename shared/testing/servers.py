@@ -1,4 +1,4 @@
-"""Real redis-server and PostgreSQL for tests, each on a port and in a directory of its own.
+"""Real redis-server, PostgreSQL and nginx for tests, each on a port and in a directory of its own.
 
 Both keep port and data over kill(), stop() and restart(), so that fault tests can take them away and give
 them back. Nothing is shared with a server that already runs on the machine.
@@ -11,11 +11,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from shared.testing.net import free_port, wait_until
+from shared.testing.net import free_port, port_taken, wait_until
 
 START_TRIES = 3  # a port that was free can be taken by the time the server binds it
 
@@ -27,7 +28,7 @@ class ServerMissing(RuntimeError):
 def find_program(name: str) -> str:
     """The path of a server's program. Debian keeps PostgreSQL's own programs outside PATH."""
     debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    found = shutil.which(name) or (str(debian[0]) if debian else None)
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin") or (str(debian[0]) if debian else None)
     if found is None:
         raise ServerMissing(f"{name} is not installed")
     return found
@@ -179,6 +180,27 @@ class RedisServer(Server):
                 return link.makefile().readline().strip()
         except OSError:
             return ""
+
+
+class NginxServer(Server):
+    """nginx with the configuration that `configure` makes for its port and folder."""
+
+    scheme = "http"
+    stop_signal = signal.SIGQUIT  # it lets requests end
+
+    def __init__(self, configure: Callable[[int, Path], str]) -> None:
+        self._program = find_program("nginx")
+        super().__init__()
+        self.folder.chmod(0o755)  # started as root, its workers are somebody else
+        self._configure = configure
+
+    def command(self) -> list[str]:
+        file = self.folder / "nginx.conf"
+        file.write_text(self._configure(self.port, self.folder), "utf-8")
+        return [self._program, "-c", str(file), "-e", "stderr"]
+
+    def answers(self) -> bool:
+        return port_taken(self.port)
 
 
 class PostgresServer(Server):

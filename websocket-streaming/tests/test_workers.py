@@ -1,21 +1,17 @@
 """Several workers with one upstream: real processes over a real Redis and a simulator of their own."""
 
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from shared.fleet import FIRST_INSTANCE_PORT, FleetService
 from shared.testing.followers import BookFollower, Follower
-from shared.testing.net import free_port, port_taken, wait_until
+from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
-from shared.testing.servers import RedisServer
-from tools.render import nginx as rendered_nginx
+from shared.testing.servers import NginxServer, RedisServer
+from tools.door import Door
 
 pytestmark = [pytest.mark.integration, pytest.mark.websocket, pytest.mark.redis]
 
@@ -192,45 +188,27 @@ def test_without_redis_each_worker_leads_itself_and_with_it_one_leads_again(
     same_updates(follow(workers[0], "/stream/price/BTCUSDT"), price, "price_update", epoch, 5)
 
 
-def test_a_worker_that_stops_hands_the_lead_over_at_once(
-    market: ServiceProcess, workers: list[ServiceProcess]
-) -> None:
+def test_a_worker_that_stops_hands_the_lead_over_at_once(market: ServiceProcess, workers: list[ServiceProcess]) -> None:
     assert workers[0].stop() == 0
     wait_until(lambda: not stats(workers[1])["follows"], timeout_s=TAKES_OVER_WITHIN_S, what="the other leads")
     wait_until(lambda: sockets(market) == 1, what="one upstream")
 
 
-@pytest.fixture
-def nginx() -> str:
-    program = shutil.which("nginx")
-    if program is None:
-        pytest.skip("nginx is not installed")
-    return program
-
-
 def test_behind_nginx_a_client_stays_at_its_worker_and_goes_on_at_the_other_when_that_dies(
-    nginx: str, workers: list[ServiceProcess], tmp_path: Path, connect: Callable[..., Any]
+    workers: list[ServiceProcess], connect: Callable[..., Any]
 ) -> None:
-    port = free_port()
-    text = rendered_nginx(FleetService("websocket-streaming", "", "", port, 0, (), instances=2))
-    for number, worker in enumerate(workers):
-        text = text.replace(f"127.0.0.1:{FIRST_INSTANCE_PORT + number} ", f"127.0.0.1:{worker.port} ")
-    config = tmp_path / "nginx.conf"
-    config.write_text(text.replace("/tmp/", f"{tmp_path}/"))
-    with (tmp_path / "log").open("wb") as log, subprocess.Popen([nginx, "-c", config], stderr=log) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: port_taken(port), what="nginx")
-            instances = {requests.get(f"{url}/stats", timeout=10).json()["data"]["instance"] for _ in range(10)}
-            assert len(instances) == 1
-            client = connect(url)  # polling first, then the upgrade: both must meet the same worker
-            client.ask("subscribe", {"symbols": ["BTCUSDT"]}, "subscribed")
-            client.wait("price_update")
-            wait_until(lambda: client.client.transport() == "websocket", what="the upgrade")
-            workers[instances.pop() - 1].kill()
-            client.wait("disconnect")
-            again = connect(url)
-            again.ask("subscribe", {"symbols": ["BTCUSDT"]}, "subscribed")
-            again.wait("price_update", lambda data: not data["stale"])
-        finally:
-            process.terminate()
+    places = [f"127.0.0.1:{worker.port}" for worker in workers]
+    with NginxServer(
+        lambda port, folder: Door(str(folder), f"{folder}/access.log", places, port).configuration()
+    ) as nginx:
+        instances = {requests.get(f"{nginx.url}/stats", timeout=10).json()["data"]["instance"] for _ in range(10)}
+        assert len(instances) == 1
+        client = connect(nginx.url)  # polling first, then the upgrade: both must meet the same worker
+        client.ask("subscribe", {"symbols": ["BTCUSDT"]}, "subscribed")
+        client.wait("price_update")
+        wait_until(lambda: client.client.transport() == "websocket", what="the upgrade")
+        workers[instances.pop() - 1].kill()
+        client.wait("disconnect")
+        again = connect(nginx.url)
+        again.ask("subscribe", {"symbols": ["BTCUSDT"]}, "subscribed")
+        again.wait("price_update", lambda data: not data["stale"])
