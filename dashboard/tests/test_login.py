@@ -12,7 +12,7 @@ import websocket
 from shared.testing.net import wait_until
 from trading_dashboard.allowed import CALLS
 
-from .conftest import PASSWORD, DashboardFleet
+from .conftest import CLOSED, PASSWORD, DashboardFleet
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.api]
 HISTORY = "/api/database-service/signals/history"
@@ -225,6 +225,18 @@ def test_without_the_gateway_the_page_is_told_so_and_still_sees_which_service_is
     fleet.gateway.kill()
     assert error(browser.ask("/api/session", "DELETE")) == (503, "unavailable")
     assert browser.cookie == "", "the browser forgets its login all the same"
+
+
+def test_logins_are_counted_for_each_client_and_not_for_the_dashboard() -> None:
+    limits = {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_AUTH_LOGIN": "2", "TRUSTED_PROXIES": "127.0.0.1"}
+    with DashboardFleet(**CLOSED, **limits) as fleet:
+        statuses = {
+            client: [
+                Browser(fleet).ask("/api/session", "POST", LOGIN, X_Forwarded_For=client).status for _ in range(3)
+            ]
+            for client in ("192.0.2.1", "192.0.2.2")
+        }
+    assert list(statuses.values()) == [[401, 401, 429], [401, 401, 429]]
 
 
 def states(browser: Browser) -> dict[str, str]:

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.errors import Unauthorized
+from shared.errors import Unauthorized, Unavailable
 from shared.testing.fakes import FakeClock
+from shared.testing.net import wait_until
 from trading_dashboard.sessions import GRACE_S, Sessions, Tokens
 
 pytestmark = pytest.mark.unit
@@ -75,6 +76,21 @@ def test_all_tabs_at_once_share_one_exchange(gateway: Gateway, sessions: Session
         gateway.may_answer.set()
         assert {answer.result().refresh for answer in asked} == {"refresh-1"}
     assert gateway.exchanged == ["refresh-0"]
+
+
+def test_nobody_waits_long_for_another_ones_exchange(
+    gateway: Gateway, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_dashboard.sessions.WAIT_S", 0.05)
+    gateway.clock.advance(LIFETIME_S)
+    gateway.may_answer.clear()
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(sessions.tokens, "refresh-0", HERE)
+        wait_until(lambda: gateway.exchanged == ["refresh-0"])
+        with pytest.raises(Unavailable):
+            sessions.tokens("refresh-0", HERE)
+        gateway.may_answer.set()
+        assert first.result().refresh == "refresh-1"
 
 
 def test_one_that_the_gateway_takes_no_more_is_exchanged_before_its_time_and_once(

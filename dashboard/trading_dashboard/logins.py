@@ -124,6 +124,7 @@ class Logins:
     def _hand_out(self, refresh: str) -> None:
         @after_this_request
         def hand_out(answer: Response) -> Response:
+            answer.headers["Cache-Control"] = "no-store"
             answer.set_cookie(self._cookie, refresh, secure=_by_https(), httponly=True, samesite="Strict")
             return answer
 

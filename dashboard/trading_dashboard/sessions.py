@@ -6,14 +6,18 @@ all who come with it, and for a while after that whoever still comes with it get
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cachetools import TLRUCache, TTLCache
 
+from shared.errors import Unavailable
+
 GRACE_S = 60.0  # longer than any call is under way; longer, and a stolen token would serve beside its owner's unnoticed
 MAX_KNOWN = 10_000
 LOCKS = 64
+WAIT_S = 5.0  # for another caller's exchange: pages ask on while the gateway hangs, and may not pile up here
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,10 @@ class Sessions:
         """What is in force for this refresh token; its `refresh` may be a newer one. Raises as `renew` does.
 
         `refused`: an access token that the gateway takes no more, though it should be in force. Blocks while another
-        caller renews the same.
+        caller renews the same, `WAIT_S` at most.
         """
         while True:
-            with self._locks[hash(refresh) % LOCKS]:
+            with self._turn(refresh):
                 following = self._followed_by.get(refresh)
                 if following is None:
                     tokens = self._in_force.get(refresh)
@@ -68,6 +72,16 @@ class Sessions:
         """This login is over."""
         if tokens := self.in_force(refresh):
             self._in_force.pop(tokens.refresh, None)
+
+    @contextmanager
+    def _turn(self, refresh: str) -> Iterator[None]:
+        lock = self._locks[hash(refresh) % LOCKS]
+        if not lock.acquire(timeout=WAIT_S):
+            raise Unavailable("auth-gateway takes too long to renew this login")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _exchanged(self, refresh: str, address: str) -> Tokens:
         tokens = self._renew(refresh, address)

@@ -1,8 +1,17 @@
 """A fleet that asks for a login, as people meet it: the form, the prices behind it, the way out, what goes wrong."""
 
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
 import urllib3
 from playwright.sync_api import Page, expect
+
+from shared.testing.net import free_port
+from shared.testing.servers import NginxServer
+from tools.door import Door
 
 from ..conftest import PASSWORD, DashboardFleet
 from .conftest import OpenPage
@@ -96,6 +105,46 @@ def password(fleet: DashboardFleet) -> None:
     body = {"old_password": PASSWORD, "new_password": "another horse's battery"}
     changed = urllib3.request("POST", f"{base}/auth/password", json=body, headers={"Authorization": f"Bearer {token}"})
     assert changed.status == 200
+
+
+@pytest.fixture
+def door(closed_fleet: DashboardFleet, tmp_path: Path) -> Iterator[str]:
+    """Where nginx, as DOOR=true starts it, shows the dashboard by TLS."""
+    certificate, key, port = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem"), free_port()
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-out", certificate, "-keyout", key], check=True, capture_output=True,
+    )  # fmt: skip
+
+    def configure(plain: int, folder: Path) -> str:
+        streaming, gateway, dashboard = (
+            urlsplit(process.base_url).netloc
+            for process in (closed_fleet.streaming, closed_fleet.gateway, closed_fleet.dashboard)
+        )
+        listen, tls = [f"127.0.0.1:{plain}"], [f"127.0.0.1:{port}"]
+        made = Door(
+            str(folder), f"{folder}/log", [streaming], gateway=gateway, dashboard=dashboard,
+            listen=listen, listen_tls=tls, certificate=certificate, key=key,
+        )  # fmt: skip
+        return made.configuration()
+
+    with NginxServer(configure):
+        yield f"https://127.0.0.1:{port}/dashboard/"
+
+
+def test_behind_nginx_and_tls_it_is_the_same_below_its_prefix(
+    door: str, closed_fleet: DashboardFleet, open_page: OpenPage
+) -> None:
+    page = open_page(closed_fleet, open_at_once=False, ignore_https_errors=True)
+    page.goto(door)
+    logged_in(page)
+    expect(page.locator(".stream")).to_have_text("The stream is live")
+    expect(page.locator("#panel-fleet .note")).to_have_text("Every service is ready.")
+    cookies = [(one["name"], one["secure"], one["httpOnly"], one["sameSite"]) for one in page.context.cookies()]
+    assert cookies == [(f"dashboard-{closed_fleet.dashboard.port}", True, True, "Strict")]
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("alert")).to_have_text("You are logged out.")
+    assert page.context.cookies() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
