@@ -12,6 +12,7 @@ from auth_gateway.service import build
 from auth_gateway.settings import AuthSettings
 from shared.service import Service
 from shared.testing.fakes import FakeClock
+from shared.testing.servers import PostgresServer
 
 NOW = datetime(2026, 11, 1, 10, 47, tzinfo=UTC)
 ADA = {"email": "ada@example.org", "username": "ada", "password": "correct horse battery"}
@@ -69,9 +70,13 @@ def running(settings: AuthSettings) -> Iterator[Client]:
     service.stop()
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    yield from running(settings_for(tmp_path))
+@pytest.fixture(params=["sqlite", "postgres"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
+    given = {}
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        given["DATABASE_URL"] = server.create_database()
+    yield from running(settings_for(tmp_path, **given))
 
 
 @pytest.fixture
