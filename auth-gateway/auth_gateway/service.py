@@ -67,8 +67,9 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
     tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
     denylist = Denylist(
-        settings.ACCESS_TOKEN_S, RedisDenials(cache), lambda sid: bool(offload.call(sessions.has_ended, sid)), monotonic
-    )
+        settings.ACCESS_TOKEN_S, RedisDenials(cache), lambda session_id: offload.call(sessions.has_ended, session_id),
+        lambda moment: offload.call(sessions.ended_since, moment), now, monotonic,
+    )  # fmt: skip
     doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, offload.call, now, monotonic)
     rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
     login = Login(

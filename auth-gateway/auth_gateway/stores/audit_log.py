@@ -5,13 +5,14 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from auth_gateway.audit import GENESIS, Entry, Event, link
+from auth_gateway.audit import Entry, Event
 from auth_gateway.stores.schema import audit_log
+from shared.hash_chain import GENESIS, link_hash
 from shared.sql.connections import Connections, streamed
 
 
 class SqlAuditLog:
-    """See `AuditLog`. Two writers that take the same number race for it; the later one looks again."""
+    """See `AuditLog`. Each writer takes the next number, so one writes at a time."""
 
     def __init__(self, connections: Connections):
         self._connections = connections
@@ -24,10 +25,10 @@ class SqlAuditLog:
         def append(connection: sa.Connection) -> None:
             last = connection.execute(newest).one_or_none()
             sequence, before = (last.sequence + 1, last.hash) if last else (1, GENESIS)
-            values = {"sequence": sequence, "hash": link(before, sequence, document), "document": document}
+            values = {"sequence": sequence, "hash": link_hash(before, sequence, document), "document": document}
             connection.execute(sa.insert(audit_log).values(**values))
 
-        self._connections.transact(append)
+        self._connections.transact(append, alone=True)
 
     def entries(self, before: int | None, limit: int) -> list[Entry]:
         """See `AuditLog.entries`."""

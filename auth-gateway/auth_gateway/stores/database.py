@@ -10,6 +10,8 @@ from shared.sql import postgres, sqlite
 from shared.sql.connections import PROBE_S, Connections
 from shared.sql.leash import Leash
 
+WRITING = 5_022_002  # the lock by which writers take turns in PostgreSQL; any number that no other service takes
+
 
 class Database:
     """Its connections, and whether they may be used. `prepare` comes first; until then every call is Unavailable."""
@@ -25,7 +27,8 @@ class Database:
             return cls(Connections(engine, clock, sqlite.explain, version_table=VERSION_TABLE))
         engine = postgres.postgres_engine(url, bounds=postgres.SERVING, name="auth-gateway")
         leash.watch_over(engine)
-        return cls(Connections(engine, clock, postgres.explain, leash=leash, version_table=VERSION_TABLE))
+        turns = postgres.turns(WRITING)
+        return cls(Connections(engine, clock, postgres.explain, turns, leash, version_table=VERSION_TABLE))
 
     @property
     def prepared(self) -> bool:
