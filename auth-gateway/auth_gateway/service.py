@@ -13,7 +13,6 @@ from auth_gateway.audit_routes import add_audit_routes
 from auth_gateway.denylist import Denylist
 from auth_gateway.descriptions import Descriptions
 from auth_gateway.forwarding.forwarder import Answer, Forwarder
-from auth_gateway.forwarding.tunnel import tunnel
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.hashing.common import is_common
 from auth_gateway.hook_routes import add_hook_routes
@@ -47,6 +46,7 @@ from shared.sql.keeper import Keeper
 from shared.sql.leash import Leash
 from shared.voucher import HEADER, Voucher, make_voucher
 from shared.web.parsing import parse_json
+from shared.web.tunnel import tunnel
 
 NAME = "auth-gateway"
 ASK_S = 3.0
