@@ -1,4 +1,4 @@
-"""What is measured: auth-gateway, nginx alone, the usual Python gateway, all in front of the same websocket-streaming."""
+"""What is measured: auth-gateway, nginx alone and the usual Python gateway, before the same websocket-streaming."""
 
 import contextlib
 import subprocess
