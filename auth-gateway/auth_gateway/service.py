@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-import urllib3
 
 from auth_gateway.attempts import Attempts
 from auth_gateway.audit_routes import add_audit_routes
@@ -36,7 +35,6 @@ from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.tokens import AccessTokens
 from auth_gateway.webhooks import DATABASE, Deliver, Webhooks, signal_id_in
 from shared.clock import Clock
-from shared.errors import Unavailable
 from shared.fleet import read_fleet
 from shared.logger import request_id
 from shared.offload import Offload
@@ -123,10 +121,7 @@ def _deliverer(forwarder: Forwarder, vouch: Vouch) -> Deliver:
             (HEADER, vouch(DATABASE, owner, address)),
         ]
         answer = forwarder.send(DATABASE, "POST", "/signals/save", headers, orjson.dumps(signal), DELIVER_S)
-        try:
-            return signal_id_in(answer.status, b"".join(answer.body))
-        except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"{DATABASE} broke off its answer") from error
+        return signal_id_in(answer.status, b"".join(answer.body))
 
     return deliver
 

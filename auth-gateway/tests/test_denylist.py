@@ -7,6 +7,9 @@ from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
 
 
+pytestmark = pytest.mark.unit
+
+
 class Elsewhere:
     """Another process and the database: what they would say, and how often they were asked."""
 
