@@ -6,7 +6,6 @@ from auth_gateway.denylist import TRUST_S, Denylist
 from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
 
-
 pytestmark = pytest.mark.unit
 
 
