@@ -298,7 +298,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 def _of_other_services() -> set[str]:
     """Every name in an .env.example: one root .env serves all, and no service knows another's settings."""
     names: set[str] = set()
-    for example in (ROOT / ".env.example", *ROOT.glob("*/.env.example")):
+    for example in (*ROOT.glob(".env.example"), *ROOT.glob("*/.env.example")):
         names |= set(re.findall(r"^#?([A-Z][A-Z_0-9]*)=", example.read_text("utf-8"), re.M))
     return names
 

@@ -1,7 +1,7 @@
 """The images built, the fleet started, broken and undone on a real engine: `make containers`, some five minutes.
 
-What it cannot see, since nothing is pulled: the images of Python, Redis, TimescaleDB, Prometheus, Alertmanager and
-Grafana themselves. Debian's Python, Redis and PostgreSQL stand in for the first four; the last three don't run.
+What it cannot see, since nothing is pulled: the images of Python, Redis, TimescaleDB, nginx, Prometheus, Alertmanager
+and Grafana themselves. Debian's packages stand in for the first four; the last three don't run.
 """
 
 import json
@@ -186,6 +186,21 @@ def test_a_deployment_that_fails_brings_the_fleet_of_before_back(clone: Clone) -
     assert clone.engine.run("docker", "images", "-q", "trading-fleet/*").stdout == images
     assert clone.call("websocket-streaming", "/price/BTCUSDT")["success"]
     assert clone.call("database-service", "/signals/history")["data"]["count"] >= 1
+
+
+def test_the_door_leads_to_everything_and_opens_to_others_only_with_logins(clone: Clone) -> None:
+    done = clone.deploy("--no-build", "--door")
+    assert done.returncode == 0, done.stdout + done.stderr
+    door = "http://127.0.0.1"
+    assert json.loads(clone.engine.run("curl", "-sS", f"{door}/api/health").stdout)["success"]
+    assert "<title>" in clone.engine.run("curl", "-sSL", door).stdout
+    polled = clone.engine.run("curl", "-sS", f"{door}/socket.io/?EIO=4&transport=polling").stdout
+    assert polled.startswith('0{"sid"')
+    assert clone.compose("logs", "--no-log-prefix", "door").count('"path":"/socket.io/","status":200') == 1
+    words = ["docker-compose", "--profile", "door", "up", "-d", "--no-build", "door"]
+    clone.engine.run(*words, cwd=clone.folder, DOOR_HOST="0.0.0.0")
+    wait_until(lambda: "set AUTH_REQUIRED=true" in clone.compose("logs", "door"), 20, what="the refusal")
+    clone.compose("rm", "--stop", "--force", "door")
 
 
 def test_each_service_ends_well_when_it_is_told_to(clone: Clone) -> None:

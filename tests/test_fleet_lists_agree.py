@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,9 @@ def test_compose_runs_it_as_the_list_says(service: FleetService) -> None:
 def test_compose_has_the_contracts_services_and_ports() -> None:
     services = compose()["services"]
     assert services.pop("secrets")["network_mode"] == "none"
+    doors = services.pop("door"), services.pop("door-tls")
+    assert [door["ports"][0] for door in doors] == ["${DOOR_HOST:-127.0.0.1}:${DOOR_PORT:-80}:8080"] * 2
+    assert [door["profiles"] for door in doors] == [["door"], ["door-tls"]]
     ports = {name: int(service["ports"][0].split(":")[1]) for name, service in services.items()}
     own = {service.name: service.port for service in FLEET.services}
     bought = {"redis": 6379, "timescaledb": 5432, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
@@ -109,10 +113,21 @@ def test_compose_has_the_contracts_services_and_ports() -> None:
 
 def test_compose_publishes_on_loopback_only_and_pins_every_image() -> None:
     for name, service in compose()["services"].items():
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        known = ("127.0.0.1:", "${DOOR_HOST:-127.0.0.1}:")  # the door's own command refuses another without logins
+        assert all(port.startswith(known) for port in service.get("ports", [])), name
         assert re.search(r":v?\d+\.\d+", service["image"]), name
         assert "no-new-privileges:true" in service["security_opt"], name
         assert service["cap_drop"] == ["ALL"], name
+
+
+def test_the_services_in_compose_believe_the_door_and_it_finds_them_at_fixed_addresses() -> None:
+    services, [config] = compose()["services"], compose()["networks"]["default"]["ipam"]["config"]
+    networks = {name: entry["networks"]["default"] for name, entry in services.items() if "networks" in entry}
+    fixed, network = {name: entry["ipv4_address"] for name, entry in networks.items()}, ip_network(config["subnet"])
+    assert set(fixed) == {"door", "door-tls", "auth-gateway", "websocket-streaming", "dashboard"}
+    assert all(ip_address(address) in network for address in fixed.values())
+    for name in fixed.keys() - {"door", "door-tls"}:
+        assert services[name]["environment"]["TRUSTED_PROXIES"] == f"${{TRUSTED_PROXIES:-{fixed['door']}}}"
 
 
 def test_the_simulators_address_in_compose_is_its_name_and_port() -> None:

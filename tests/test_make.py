@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import urllib.request
@@ -72,6 +73,21 @@ class TestUp:
         assert fleet.run("make", "up").returncode == 0
         history = call(f"{fleet.url('database-service')}/signals/history?symbol=BTCUSDT")
         assert [row["price"] for row in history["data"]["signals"]] == [110000]
+
+    @pytest.mark.skipif(shutil.which("nginx", path="/usr/bin:/usr/sbin") is None, reason="nginx is not installed")
+    def test_with_door_nginx_comes_up_too_and_its_wrong_setting_is_one_clear_line(self, fleet: PrivateFleet) -> None:
+        door = {"DOOR": "true", "DOOR_PORT": "8080"}
+        refused = fleet.run("make", "up", **door, DOOR_HOST="0.0.0.0")
+        assert refused.returncode != 0
+        assert "DOOR_HOST='0.0.0.0': others could reach a fleet that asks for no login" in refused.stderr
+        assert fleet.run("make", "down", **door).returncode == 0
+        up = fleet.run("make", "up", **door)
+        assert up.returncode == 0, up.stderr
+        url = f"http://127.0.0.1:{8080 + fleet.offset}"
+        assert re.search(rf"^door +{url} +ready", up.stdout, re.M), up.stdout
+        assert call(f"{url}/api/websocket-streaming/price/BTCUSDT")["data"]["symbol"] == "BTCUSDT"
+        assert fleet.run("make", "down", **door).returncode == 0
+        assert not port_taken(8080 + fleet.offset)
 
     def test_a_taken_port_is_named_and_nothing_is_started(self, fleet: PrivateFleet) -> None:
         with socket.create_server(("127.0.0.1", fleet.port("database-service"))):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,21 +79,29 @@ class Project:
     """The fleet as one compose file describes it; `compose` are the words up to the subcommand."""
 
     compose: tuple[str, ...]
-    monitoring: bool
+    profiles: tuple[str, ...]
 
     @classmethod
-    def of(cls, words: list[str], file: Path = COMPOSE_FILE, *, monitoring: bool = False) -> "Project":
+    def of(cls, words: list[str], file: Path = COMPOSE_FILE, profiles: Iterable[str] = ()) -> "Project":
         """The project that `file` describes, with the folder of this checkout as its own."""
-        profile = ["--profile", "monitoring"] if monitoring else []
-        return cls((*words, "--project-directory", str(ROOT), "-f", str(file), *profile), monitoring)
+        wanted = tuple(profiles)
+        named = [word for profile in wanted for word in ("--profile", profile)]
+        return cls((*words, "--project-directory", str(ROOT), "-f", str(file), *named), wanted)
 
     def services(self) -> dict[str, Any]:
-        """What starts, by name, as Compose understands the file. Raises Failed with what it says against it."""
-        done = run([*self.compose, "config", "--no-interpolate", "--format", "json"])
+        """What starts, by name, as Compose understands the file. Raises Failed with what it says against it.
+
+        The values of `.env` are in it, secrets too: it is looked at, never shown.
+        """
+        done = run([*self.compose, "config", "--format", "json"])
         if done.returncode:
             raise Failed("Compose does not take docker-compose.yml.", done.stderr)
         services: dict[str, Any] = json.loads(done.stdout)["services"]
-        return {name: said for name, said in services.items() if self.monitoring or not said.get("profiles")}
+
+        def starts(said: dict[str, Any]) -> bool:
+            return not said.get("profiles") or not set(self.profiles).isdisjoint(said["profiles"])
+
+        return {name: said for name, said in services.items() if starts(said)}
 
     def containers(self) -> dict[str, Container]:
         """Every container there is of it, by its service."""

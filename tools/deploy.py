@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import re
 import shutil
 import socket
@@ -41,7 +42,10 @@ def options(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="deploy/deploy.sh", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--monitoring", action="store_true", help="with Prometheus, Alertmanager and Grafana")
+    profile = functools.partial(parser.add_argument, dest="profiles", action="append_const")
+    profile("--door", const="door", help="with nginx as the one entry (docs/door.md)")
+    profile("--door-tls", const="door-tls", help="the same with TLS_CERTIFICATE and TLS_KEY")
+    profile("--monitoring", const="monitoring", help="with Prometheus, Alertmanager and Grafana")
     parser.add_argument("--no-build", action="store_true", help="start the images that are there")
     parser.add_argument("--wait-s", type=float, default=180.0, metavar="S", help="time to become healthy (180)")
     return parser.parse_args(words)
@@ -50,7 +54,7 @@ def options(words: list[str]) -> argparse.Namespace:
 def deploy(chosen: argparse.Namespace) -> None:
     """All of it. Raises Failed, with everything as it was before, or saying what could not be put back."""
     words = find_compose()
-    project = Project.of(words, monitoring=chosen.monitoring)
+    project = Project.of(words, profiles=chosen.profiles or ())
     services = project.services()
     before = look(project, services)
     refuse_full_disk(engine_folder())
@@ -171,7 +175,7 @@ def start_again(words: list[str], before: Before, chosen: argparse.Namespace) ->
     """Start what ran before, as the compose file of then describes it; one sentence about how that went."""
     file = LAST_GOOD if LAST_GOOD.exists() else COMPOSE_FILE
     try:
-        start(Project.of(words, file, monitoring=chosen.monitoring), chosen.wait_s, before.running)
+        start(Project.of(words, file, profiles=chosen.profiles or ()), chosen.wait_s, before.running)
     except Failed as failed:
         return f"The undo failed, too: {failed.line}"
     return "Undone: the fleet runs as before."

@@ -1,21 +1,22 @@
 """Sessions that ended while access tokens of theirs are still in force.
 
-The database holds the truth; this process remembers what it ended itself and what it found there when it started. Other
-processes learn of it through Redis; with Redis away they look into the database, so nothing opens that was closed.
-
-Asking either costs more than all else of a call (0.2 ms and 0.4 ms), so what was found in force counts as that for
-`TRUST_S`: a session that ends in this process ends at once, one that ends elsewhere by then.
+The database holds the truth. Other processes learn of an end at once through Redis; with Redis away they look into the
+database at each check. A Redis that is there may have missed an end (it was away, or lost its memory), so what the
+database has anew is read every `CATCH_UP_S`: nothing stays open longer than that which was closed. Only with the
+database away does Redis' word count alone.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from cachetools import TTLCache
+from shared.errors import Unavailable
 
-TRUST_S = 1.0
 MAX_REMEMBERED = 100_000
+CATCH_UP_S = 2.0
+OVERLAP = timedelta(seconds=10)  # an end is dated before it is committed, and hosts' clocks differ
 
 
 class Shared(Protocol):
@@ -33,11 +34,22 @@ class Shared(Protocol):
 class Denylist:
     """Session ids, each kept as long as a token of its session may live."""
 
-    def __init__(self, lifetime_s: float, shared: Shared, ended: Callable[[str], bool], monotonic: Callable[[], float]):
-        """`ended` asks the database whether a session ended; it may raise Unavailable."""
-        self._lifetime_s, self._shared, self._ended, self._monotonic = lifetime_s, shared, ended, monotonic
+    def __init__(
+        self,
+        lifetime_s: float,
+        shared: Shared,
+        ended: Callable[[str], bool],
+        ended_since: Callable[[datetime], list[str]],
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ):
+        """`ended` asks the database of one session, `ended_since` of all; they may raise Unavailable."""
+        self._lifetime_s, self._shared = lifetime_s, shared
+        self._ended, self._ended_since = ended, ended_since
+        self._now, self._monotonic = now, monotonic
         self._here: OrderedDict[str, float] = OrderedDict()
-        self._in_force: TTLCache[str, bool] = TTLCache(MAX_REMEMBERED, TRUST_S, monotonic)
+        self._looked_at: datetime | None = None
+        self._next_look = float("-inf")
         self._lock = threading.Lock()
 
     def add(self, session_id: str) -> None:
@@ -45,29 +57,40 @@ class Denylist:
         self._remember(session_id)
         self._shared.tell(session_id, self._lifetime_s)
 
-    def recall(self, session_ids: list[str]) -> None:
-        """What the database knows when the service starts."""
-        for session_id in session_ids:
-            self._remember(session_id)
-
-    def _remember(self, session_id: str) -> None:
-        with self._lock:
-            now = self._monotonic()
-            self._here[session_id] = now + self._lifetime_s
-            while len(self._here) > MAX_REMEMBERED or next(iter(self._here.values())) < now:
-                self._here.popitem(last=False)
-
     def __contains__(self, session_id: str) -> bool:
         """Whether the session ended. Raises Unavailable when nobody can tell: then nothing may open."""
-        if session_id in self._here:  # first: it may have ended here since somebody found it in force
+        if session_id in self._here:
             return True
-        if session_id in self._in_force:
-            return False
         told = self._shared.told(session_id)
+        if told is False:
+            self._catch_up()
+            return session_id in self._here
         if told is None:
             told = self._ended(session_id)
         if told:
             self._remember(session_id)
-        else:
-            self._in_force[session_id] = True
         return told
+
+    def _catch_up(self) -> None:
+        """One caller looks, the others go on meanwhile."""
+        if self._monotonic() < self._next_look:
+            return
+        self._next_look = self._monotonic() + CATCH_UP_S
+        now = self._now()
+        since = self._looked_at or now - timedelta(seconds=self._lifetime_s)
+        try:
+            ended = self._ended_since(since - OVERLAP)
+        except Unavailable:
+            return
+        self._looked_at = now
+        for session_id in ended:
+            self._remember(session_id)
+
+    def _remember(self, session_id: str) -> None:
+        with self._lock:
+            if session_id in self._here:
+                return
+            now = self._monotonic()
+            self._here[session_id] = now + self._lifetime_s
+            while len(self._here) > MAX_REMEMBERED or next(iter(self._here.values())) < now:
+                self._here.popitem(last=False)

@@ -86,7 +86,8 @@ class HookStore(Protocol):
         ...
 
     def note(self, hook_id: str, event: str, now: datetime, letter: tuple[str, str] | None) -> int | None:
-        """It is dealt with; `letter` (body, reason) goes to the dead ones. The letter's number.
+        """It is dealt with; `letter` (body, reason) goes to the dead ones. The letter's number; None without one,
+        and where the event came before or the hook is gone.
 
         Events older than the guard remembers and letters past `MAX_LETTERS` go in the same step.
         """

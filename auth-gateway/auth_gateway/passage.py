@@ -79,9 +79,9 @@ class Passage:
             raise Forbidden(f"this needs {call.service}:{need}, which your {holder} does not give")
         if who.symbols:
             check_symbols(who.symbols, call.path, call.query, call.body)
-        self._count("api:account", who.account_id, calls_per_minute(who.plan, None), headers)
-        if who.key_id is not None and who.per_minute is not None:
+        if who.key_id is not None and who.per_minute is not None:  # first: what it refuses costs the account nothing
             self._count("api:key", who.key_id, calls_per_minute(who.plan, who.per_minute), headers)
+        self._count("api:account", who.account_id, calls_per_minute(who.plan, None), headers)
         return who
 
     def _count(self, name: str, who: str, limit: int, headers: dict[str, str]) -> None:

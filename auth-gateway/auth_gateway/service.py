@@ -30,6 +30,7 @@ from auth_gateway.stores.api_keys import SqlApiKeys
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
 from auth_gateway.stores.hooks import SqlHooks
+from auth_gateway.stores.in_force import InForce
 from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.tokens import AccessTokens
@@ -64,9 +65,11 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     accounts, sessions = SqlAccounts(database.connections), SqlSessions(database.connections)
     keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
     tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
+    in_force = InForce(lambda session_id: offload.call(sessions.has_ended, session_id), database.changes)
     denylist = Denylist(
-        settings.ACCESS_TOKEN_S, RedisDenials(cache), lambda sid: bool(offload.call(sessions.has_ended, sid)), monotonic
-    )
+        settings.ACCESS_TOKEN_S, RedisDenials(cache), in_force.has_ended,
+        lambda moment: offload.call(sessions.ended_since, moment), now, monotonic,
+    )  # fmt: skip
     doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, offload.call, now, monotonic)
     rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
     login = Login(

@@ -55,7 +55,7 @@ class SessionStore(Protocol):
         ...
 
     def ended_since(self, moment: datetime) -> list[str]:
-        """Ids of the sessions that were ended after `moment`: access tokens of theirs may still be about."""
+        """Ids of the sessions that were ended after `moment`, as many as a denylist holds."""
         ...
 
 

@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
+from auth_gateway.migrate import migrate
 from auth_gateway.service import build
 from auth_gateway.settings import AuthSettings
+from auth_gateway.stores.schema import metadata
 from shared.service import Service
+from shared.sql.sqlite import sqlite_url
 from shared.testing.fakes import FakeClock
+from shared.testing.migrations import engine_for
+from shared.testing.servers import PostgresServer
 
 NOW = datetime(2026, 11, 1, 10, 47, tzinfo=UTC)
 ADA = {"email": "ada@example.org", "username": "ada", "password": "correct horse battery"}
@@ -69,9 +75,54 @@ def running(settings: AuthSettings) -> Iterator[Client]:
     service.stop()
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty SQLite database at the newest migration, as the bytes of its file."""
+    path = tmp_path_factory.mktemp("template") / "auth.sqlite3"
+    migrate(sqlite_url(path))
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(request: pytest.FixtureRequest) -> str:
+    """The URL of a PostgreSQL database at the newest migration."""
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create_database()
+    migrate(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """The settings that name an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        (tmp_path / "auth.sqlite3").write_bytes(request.getfixturevalue("migrated_sqlite"))
+        return {}
+    url: str = request.getfixturevalue("migrated_postgres")
+    engine = engine_for(url)
+    with engine.begin() as link:
+        link.execute(sa.text(f"TRUNCATE {', '.join(metadata.tables)}"))
+    engine.dispose()
+    return {"DATABASE_URL": url}
+
+
+def all_that_is_stored(settings: AuthSettings) -> str:
+    """Every value of every row."""
+    engine = engine_for(settings.store_url)
+    with engine.connect() as link:
+        rows = [tuple(row) for table in metadata.sorted_tables for row in link.execute(sa.select(table))]
+    engine.dispose()
+    return repr(rows)
+
+
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    yield from running(settings_for(tmp_path))
+def settings(tmp_path: Path, place: dict[str, str]) -> AuthSettings:
+    return settings_for(tmp_path, **place)
+
+
+@pytest.fixture
+def client(settings: AuthSettings) -> Iterator[Client]:
+    yield from running(settings)
 
 
 @pytest.fixture

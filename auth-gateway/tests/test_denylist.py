@@ -1,71 +1,131 @@
-"""Which sessions ended, here and elsewhere."""
+"""Whether a session ended: what this process, the others through Redis, and the database say."""
+
+from datetime import datetime, timedelta
 
 import pytest
 
-from auth_gateway.denylist import TRUST_S, Denylist
+from auth_gateway.denylist import CATCH_UP_S, Denylist
 from shared.errors import Unavailable
 from shared.testing.fakes import FakeClock
 
 pytestmark = pytest.mark.unit
+LIFETIME_S = 900.0
 
 
-class Elsewhere:
-    """Another process and the database: what they would say, and how often they were asked."""
+class Told:
+    """Redis, as far as denials go: it can be away, and it can forget."""
 
     def __init__(self) -> None:
-        self.ended: set[str] = set()
-        self.asked, self.redis_is_there = 0, True
+        self.ids: set[str] = set()
+        self.away = False
 
     def tell(self, session_id: str, ttl_s: float) -> None:
-        self.ended.add(session_id)
+        if not self.away:
+            self.ids.add(session_id)
 
     def told(self, session_id: str) -> bool | None:
-        self.asked += 1
-        return session_id in self.ended if self.redis_is_there else None
+        return None if self.away else session_id in self.ids
 
-    def in_database(self, session_id: str) -> bool:
-        raise Unavailable("the database is away")
+
+class Ended:
+    """The database: sessions and when each ended."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.at: dict[str, datetime] = {}
+        self.away, self.looks, self._clock = False, 0, clock
+
+    def end(self, session_id: str) -> None:
+        self.at[session_id] = self._clock.now()
+
+    def has_ended(self, session_id: str) -> bool:
+        return session_id in self.since(datetime.min.replace(tzinfo=self._clock.now().tzinfo))
+
+    def since(self, moment: datetime) -> list[str]:
+        if self.away:
+            raise Unavailable("the database is away")
+        self.looks += 1
+        return [session_id for session_id, at in self.at.items() if at > moment]
+
+
+class Fleet:
+    """Two processes over one Redis and one database."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.redis, self.database = Told(), Ended(self.clock)
+        self.one, self.other = self.process(), self.process()
+
+    def process(self) -> Denylist:
+        database = self.database
+        return Denylist(
+            LIFETIME_S, self.redis, database.has_ended, database.since, self.clock.now, self.clock.monotonic
+        )
+
+    def end(self, session_id: str) -> None:
+        """As a logout at the first process does it."""
+        self.database.end(session_id)
+        self.one.add(session_id)
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def fleet() -> Fleet:
+    return Fleet()
 
 
-@pytest.fixture
-def elsewhere() -> Elsewhere:
-    return Elsewhere()
+def test_an_end_is_known_to_every_process_at_once(fleet: Fleet) -> None:
+    assert "s" not in fleet.other
+    fleet.end("s")
+    assert "s" in fleet.one
+    assert "s" in fleet.other
+    assert "t" not in fleet.other
 
 
-@pytest.fixture
-def denylist(clock: FakeClock, elsewhere: Elsewhere) -> Denylist:
-    return Denylist(900, elsewhere, elsewhere.in_database, clock.monotonic)
-
-
-def test_a_session_found_in_force_is_not_asked_for_again_within_a_second(
-    denylist: Denylist, elsewhere: Elsewhere
-) -> None:
-    assert "one" not in denylist
-    assert "one" not in denylist
-    assert elsewhere.asked == 1
-
-
-def test_one_that_ended_elsewhere_is_known_a_second_later(
-    denylist: Denylist, elsewhere: Elsewhere, clock: FakeClock
-) -> None:
-    assert "one" not in denylist
-    elsewhere.ended.add("one")
-    clock.advance(TRUST_S)
-    assert "one" in denylist
-
-
-def test_one_that_ends_here_has_ended_at_once_though_it_was_just_found_in_force(denylist: Denylist) -> None:
-    assert "one" not in denylist
-    denylist.add("one")
-    assert "one" in denylist
-
-
-def test_nothing_opens_where_nobody_can_tell(denylist: Denylist, elsewhere: Elsewhere) -> None:
-    elsewhere.redis_is_there = False
+def test_with_redis_away_each_check_asks_the_database(fleet: Fleet) -> None:
+    fleet.redis.away = True
+    assert "s" not in fleet.other
+    fleet.end("s")
+    assert "s" in fleet.other
+    fleet.database.away = True
     with pytest.raises(Unavailable):
-        assert "one" not in denylist
+        assert "t" in fleet.other
+
+
+def test_an_end_that_redis_missed_is_known_soon_after_its_return(fleet: Fleet) -> None:
+    assert "s" not in fleet.other
+    fleet.redis.away = True
+    fleet.end("s")
+    fleet.redis.away = False
+    fleet.clock.advance(CATCH_UP_S)
+    assert "s" in fleet.other
+
+
+def test_what_redis_forgot_stays_closed_for_a_process_that_begins(fleet: Fleet) -> None:
+    fleet.end("s")
+    fleet.clock.advance(LIFETIME_S - 1)
+    fleet.redis.ids.clear()
+    assert "s" in fleet.process()
+
+
+def test_the_database_is_asked_now_and_then_however_many_checks_there_are(fleet: Fleet) -> None:
+    for number in range(1000):
+        assert f"s{number}" not in fleet.one
+    assert fleet.database.looks == 1
+    fleet.clock.advance(CATCH_UP_S)
+    assert "s" not in fleet.one
+    assert fleet.database.looks == 2
+
+
+def test_with_the_database_away_redis_word_counts_and_is_made_up_for_later(fleet: Fleet) -> None:
+    fleet.database.away = True
+    assert "s" not in fleet.one
+    fleet.database.end("s")
+    fleet.clock.advance(CATCH_UP_S)
+    fleet.database.away = False
+    assert "s" in fleet.one
+
+
+def test_an_end_dated_before_the_last_look_and_committed_after_it_is_seen(fleet: Fleet) -> None:
+    assert "s" not in fleet.other
+    fleet.database.at["s"] = fleet.clock.now() - timedelta(seconds=5)
+    fleet.clock.advance(CATCH_UP_S)
+    assert "s" in fleet.other

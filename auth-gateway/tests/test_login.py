@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from auth_gateway.attempts import MAX_FAILURES
+from auth_gateway.settings import AuthSettings
 
 from .conftest import ADA, Client, bearer, running, settings_for
 
@@ -103,23 +104,19 @@ def test_a_new_password_ends_all_sessions(ada: Client) -> None:
     ada.login(password="another good sentence")
 
 
-def test_what_ended_stays_ended_over_a_restart(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path)
-    first = running(settings)
-    client = next(first)
-    client.register()
-    client.login()
-    client.ok("POST", "/auth/logout")
-    headers = client.headers
-    next(first, None)
-    second = running(settings)
-    next(second).refused(401, "GET", "/auth/validate", headers=headers)
-    next(second, None)
+def test_what_ended_stays_ended_over_a_restart(settings: AuthSettings) -> None:
+    for client in running(settings):
+        client.register()
+        client.login()
+        client.ok("POST", "/auth/logout")
+        headers = client.headers
+    for client in running(settings):
+        client.refused(401, "GET", "/auth/validate", headers=headers)
 
 
 @pytest.fixture
-def closed(tmp_path: Path) -> Iterator[Client]:
-    yield from running(settings_for(tmp_path, REGISTRATION_OPEN="false"))
+def closed(tmp_path: Path, place: dict[str, str]) -> Iterator[Client]:
+    yield from running(settings_for(tmp_path, REGISTRATION_OPEN="false", **place))
 
 
 def test_registration_can_be_closed(closed: Client) -> None:

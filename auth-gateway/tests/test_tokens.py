@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -14,6 +15,13 @@ from .conftest import NOW, SECRET, Client, bearer
 
 pytestmark = [pytest.mark.api, pytest.mark.database]
 KEY = SECRET.encode()
+
+
+@pytest.fixture
+def place(tmp_path: Path, migrated_sqlite: bytes) -> dict[str, str]:
+    """Where sessions lie is of no matter here."""
+    (tmp_path / "auth.sqlite3").write_bytes(migrated_sqlite)
+    return {}
 
 
 def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -35,6 +35,7 @@ from auth_gateway.stores.accounts import SqlAccounts
 from auth_gateway.stores.api_keys import SqlApiKeys
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
+from auth_gateway.stores.in_force import InForce
 from auth_gateway.stores.schema import accounts as account_table
 from auth_gateway.stores.schema import login_names
 from auth_gateway.stores.sessions import SqlSessions
@@ -64,9 +65,11 @@ class Rig:
         accounts, self.sessions, keys = SqlAccounts(self.link), SqlSessions(self.link), SqlApiKeys(self.link)
         self.tokens = AccessTokens([secrets.token_bytes(32)], LIFETIME_S, clock.now)
         run = self.offload.call
+        in_force = InForce(lambda session_id: run(self.sessions.has_ended, session_id), database.changes)
         denylist = Denylist(
-            LIFETIME_S, RedisDenials(cache), lambda sid: bool(run(self.sessions.has_ended, sid)), clock.monotonic
-        )
+            LIFETIME_S, RedisDenials(cache), in_force.has_ended, lambda moment: run(self.sessions.ended_since, moment),
+            clock.now, clock.monotonic,
+        )  # fmt: skip
         self.doorkeeper = Doorkeeper(self.tokens, denylist, keys, accounts, run, clock.now, clock.monotonic)
         self.login = Login(
             accounts, self.sessions, SqlAuditLog(self.link), hasher, self.tokens, denylist, Attempts(cache),

@@ -11,10 +11,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from database_service.audit import START, extend
 from database_service.migrate import FOLDER, migrate, migrate_apart
@@ -24,9 +20,9 @@ from database_service.stores.schema import HEAD, audit_head, metadata, signal_na
 from database_service.stores.sqlite import sqlite_store
 from shared.errors import Unavailable
 from shared.sql.columns import Moment
-from shared.sql.postgres import postgres_engine
-from shared.sql.sqlite import sqlite_engine, sqlite_url
+from shared.sql.sqlite import sqlite_url
 from shared.testing.fakes import FakeClock
+from shared.testing.migrations import alembic_config, differences, engine_for, heads
 from shared.testing.servers import PostgresServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.database]
@@ -42,22 +38,13 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.create_database()
 
 
-def engine_for(url: str) -> sa.Engine:
-    return sqlite_engine(url) if url.startswith("sqlite") else postgres_engine(url)
-
-
 def test_the_code_knows_the_newest_migration() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER / "migrations"))
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+    assert heads(FOLDER) == [HEAD]
 
 
 def test_migrations_make_what_the_code_expects(empty_url: str) -> None:
     migrate(empty_url)
-    engine = engine_for(empty_url)
-    with engine.connect() as link:
-        assert compare_metadata(MigrationContext.configure(link, opts={"compare_type": True}), metadata) == []
-    engine.dispose()
+    assert differences(empty_url, metadata) == []
 
 
 def test_many_at_once_migrate_once_and_all_succeed(empty_url: str) -> None:
@@ -104,8 +91,7 @@ def test_an_older_or_newer_schema_is_not_used(migrated_sqlite: bytes, tmp_path: 
 
 def filled_at_0002(url: str, rows: list[Any]) -> None:
     """A database as the code of migration 0002 left it."""
-    config, head = Config(), START
-    config.set_main_option("script_location", str(FOLDER / "migrations"))
+    config, head = alembic_config(FOLDER), START
     engine = engine_for(url)
     with engine.execution_options(writes=True).begin() as link:
         config.attributes["connection"] = link

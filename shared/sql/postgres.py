@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from shared.sql.connections import Kind
+from shared.sql.connections import Kind, TakeTurn
 
 CONNECT_S = 2  # the least that libpq knows
 STATEMENT_MS = 10_000  # of commands by hand
@@ -53,6 +53,17 @@ def postgres_engine(url: str, pool_size: int = 5, bounds: str = BY_HAND, name: s
     return sa.create_engine(
         postgres_url(url), connect_args=arguments, pool_size=pool_size, pool_pre_ping=True, pool_timeout=5
     )
+
+
+def turns(lock: int) -> TakeTurn:
+    """How a service's writers take turns: all abreast, or one alone. `lock`: a number that only this service takes."""
+
+    def take_turn(link: sa.Connection, alone: bool) -> None:
+        # Under 20 writers at one place, repeating alone did not help: newcomers took the name each time.
+        how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        link.exec_driver_sql(f"SELECT {how}({lock}), set_config('statement_timeout', '{WRITE_MS}', true)")
+
+    return take_turn
 
 
 def explain(error: exc.SQLAlchemyError) -> tuple[str, Kind]:

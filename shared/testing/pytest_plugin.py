@@ -11,7 +11,7 @@ from shared.testing.servers import PostgresServer, RedisServer, Server, ServerMi
 S = TypeVar("S", bound=Server)
 
 
-def _start(kind: type[S]) -> Iterator[S]:
+def real_server(kind: type[S]) -> Iterator[S]:
     """At home a missing program skips the test, and the summary says so; in CI it is a failure."""
     try:
         server = kind()
@@ -26,22 +26,22 @@ def _start(kind: type[S]) -> Iterator[S]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One Redis for the session. Use keys of your own; take private_redis to stop, pause or flush it."""
-    yield from _start(RedisServer)
+    yield from real_server(RedisServer)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One PostgreSQL for the session. `.create_database()` gives an empty database of your own."""
-    yield from _start(PostgresServer)
+    yield from real_server(PostgresServer)
 
 
 @pytest.fixture
 def private_redis() -> Iterator[RedisServer]:
     """A Redis for one test, free to be killed, paused and restarted."""
-    yield from _start(RedisServer)
+    yield from real_server(RedisServer)
 
 
 @pytest.fixture
 def private_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL for one test, free to be killed, paused and restarted."""
-    yield from _start(PostgresServer)
+    yield from real_server(PostgresServer)

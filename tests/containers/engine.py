@@ -93,7 +93,8 @@ class Engine:
         services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
         settings = [f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=http://{BRIDGE}:{PORT}/ PIP_TRUSTED_HOST={BRIDGE}"]
         self._import(stand_ins.python_image(), python, *settings, 'CMD ["python"]')
-        self._import(stand_ins.servers_image(), services["redis"]["image"], "WORKDIR /data")
+        for name in ("redis", "door"):
+            self._import(stand_ins.servers_image(), services[name]["image"], "WORKDIR /data")
         path = "ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/lib/postgresql/15/bin"
         database = services["timescaledb"]["image"]
         self._import(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,17 +21,17 @@ WHEELS = KEPT / "wheels"
 RELEASE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
 PYTHON_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
-SERVER_PACKAGES = "redis-server,postgresql-15"
+SERVER_PACKAGES = "redis-server,postgresql-15,nginx-light,wget"
 
 
 def python_image() -> Path:
     """A root file system with Python 3.11 and pip, as a tar."""
-    return _kept("python.tar", PYTHON_PACKAGES, _finish_python)
+    return _kept("python", PYTHON_PACKAGES, _finish_python)
 
 
 def servers_image() -> Path:
-    """A root file system with Redis and PostgreSQL, as a tar."""
-    return _kept("servers.tar", SERVER_PACKAGES, _finish_servers)
+    """A root file system with Redis, PostgreSQL and nginx, as a tar."""
+    return _kept("servers", SERVER_PACKAGES, _finish_servers)
 
 
 def _finish_python(root: Path) -> None:
@@ -44,7 +45,7 @@ def _finish_servers(root: Path) -> None:
 
 
 def _kept(name: str, packages: str, finish: Callable[[Path], None]) -> Path:
-    tar = KEPT / name
+    tar = KEPT / f"{name}-{zlib.crc32(packages.encode()):08x}.tar"
     if not tar.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=KEPT) as scratch:

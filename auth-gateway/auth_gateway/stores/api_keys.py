@@ -31,7 +31,7 @@ class SqlApiKeys:
             link.execute(sa.insert(api_keys).values(hash=secret_hash, **values))
             return True
 
-        return self._connections.transact(add)
+        return self._connections.transact(add, alone=True)
 
     def keys_of(self, account_id: str) -> list[ApiKey]:
         """See `ApiKeyStore.keys_of`."""

@@ -11,7 +11,7 @@ from shared.sql.connections import Connections, streamed
 
 
 class SqlAuditLog:
-    """See `AuditLog`. Two writers that take the same number race for it; the later one looks again."""
+    """See `AuditLog`. Each writer takes the next number, so one writes at a time."""
 
     def __init__(self, connections: Connections):
         self._connections = connections
@@ -27,7 +27,7 @@ class SqlAuditLog:
             values = {"sequence": sequence, "hash": link(before, sequence, document), "document": document}
             connection.execute(sa.insert(audit_log).values(**values))
 
-        self._connections.transact(append)
+        self._connections.transact(append, alone=True)
 
     def entries(self, before: int | None, limit: int) -> list[Entry]:
         """See `AuditLog.entries`."""

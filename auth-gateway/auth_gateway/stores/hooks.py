@@ -71,9 +71,10 @@ class SqlHooks:
         """See `HookStore.note`. Of two requests with one event the later one changes nothing."""
         e = hook_events.c
         seen = sa.select(e.event).where(e.hook_id == hook_id, e.event == event)
+        there = sa.select(hooks.c.id).where(hooks.c.id == hook_id)  # it may have been deleted meanwhile
 
         def work(link: sa.Connection) -> int | None:
-            if link.execute(seen).one_or_none() is not None:
+            if link.scalar(seen) is not None or link.scalar(there) is None:
                 return None
             link.execute(sa.delete(hook_events).where(e.hook_id == hook_id, e.seen_at < now - REMEMBERED))
             link.execute(sa.insert(hook_events).values(hook_id=hook_id, event=event, seen_at=now))

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from auth_gateway.denylist import MAX_REMEMBERED
 from auth_gateway.sessions import Exchange, Session
 from auth_gateway.stores.schema import refresh_tokens, sessions
 from shared.sql.connections import Connections, LostRace
@@ -76,8 +77,9 @@ class SqlSessions:
 
     def ended_since(self, moment: datetime) -> list[str]:
         """See `SessionStore.ended_since`."""
+        newest = sa.select(sessions.c.id).where(sessions.c.ended_at > moment).order_by(sessions.c.ended_at.desc())
         with self._connections.reading() as link:
-            return list(link.scalars(sa.select(sessions.c.id).where(sessions.c.ended_at > moment)))
+            return list(link.scalars(newest.limit(MAX_REMEMBERED)))
 
 
 def _end(link: sa.Connection, which: sa.ColumnElement[bool], now: datetime) -> None:

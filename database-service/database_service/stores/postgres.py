@@ -1,13 +1,11 @@
 """The store in PostgreSQL (`shared.sql.postgres` says how it is reached)."""
 
-import sqlalchemy as sa
-
 from database_service.stores.postgres_statements import PostgresStatements
 from database_service.stores.sql import SqlStore
 from shared.clock import Clock
 from shared.sql.connections import Connections
 from shared.sql.leash import Leash
-from shared.sql.postgres import SERVING, WRITE_MS, explain, postgres_engine
+from shared.sql.postgres import SERVING, explain, postgres_engine, turns
 
 WRITING = 5_020_002  # advisory lock that writers share; any number that all processes agree on
 
@@ -17,10 +15,4 @@ def postgres_store(url: str, clock: Clock, leash: Leash | None = None) -> SqlSto
     engine = postgres_engine(url, bounds=SERVING)
     if leash is not None:
         leash.watch_over(engine)
-    return SqlStore(Connections(engine, clock, explain, _take_turn, leash), clock, PostgresStatements())
-
-
-def _take_turn(link: sa.Connection, alone: bool) -> None:
-    # Under 20 writers at one place, repeating alone did not help: newcomers took the name each time.
-    lock = f"pg_advisory_xact_lock{'' if alone else '_shared'}({WRITING})"
-    link.exec_driver_sql(f"SELECT {lock}, set_config('statement_timeout', '{WRITE_MS}', true)")
+    return SqlStore(Connections(engine, clock, explain, turns(WRITING), leash), clock, PostgresStatements())

@@ -100,5 +100,9 @@ def _make_hooks() -> None:
 
 
 def downgrade() -> None:
-    """There is nothing before the first."""
-    raise NotImplementedError
+    """Drop them, and all that is in them."""
+    for table in (
+        "auth_audit_log", "auth_dead_letters", "auth_hook_events", "auth_hooks", "auth_api_keys",
+        "auth_refresh_tokens", "auth_sessions", "auth_login_names", "auth_accounts",
+    ):  # fmt: skip
+        op.drop_table(table)
