@@ -1,7 +1,10 @@
 """What can be said of images, compose and deployment without an engine."""
 
+import getpass
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 import yaml
 
 from shared.fleet import ROOT, read_fleet
-from tests.containers.stand_ins import for_the_image
+from tests.containers.stand_ins import for_the_image, mirror
 from tools import deploy
 from tools.containers import Container
 from tools.settings import names_of, settings_of
@@ -161,3 +164,40 @@ def test_the_stand_in_takes_of_the_lock_what_holds_for_its_python() -> None:
         "b==1 ; sys_platform == 'win32' \\\n    --hash=sha256:2\nc==1 \\\n    --hash=sha256:3\n"
     )
     assert for_the_image(lock).split() == ["a==1", "\\", "--hash=sha256:1", "c==1", "\\", "--hash=sha256:3"]
+
+
+def apt_with(folder: Path, label: str) -> list[str]:
+    """apt's options for sources and lists of its own; the only source is an archive of that label."""
+    release = folder / "archive" / "dists" / "bookworm"
+    (release / "main" / "binary-all").mkdir(parents=True)
+    packages = b"Package: some\nVersion: 1\nArchitecture: all\nFilename: some.deb\nSize: 1\n"
+    (release / "main" / "binary-all" / "Packages").write_bytes(packages)
+    (release / "Release").write_text(
+        f"Label: {label}\nSuite: oldstable\nCodename: bookworm\nArchitectures: all\nComponents: main\nSHA256:\n"
+        f" {hashlib.sha256(packages).hexdigest()} {len(packages)} main/binary-all/Packages\n"
+    )
+    for needed in ("state/lists/partial", "cache/archives/partial"):
+        (folder / needed).mkdir(parents=True)
+    sources = folder / "private.list"
+    sources.write_text(f"deb [trusted=yes arch=all] file:{folder}/archive bookworm main\n")
+    settings = {
+        "Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-",
+        "Dir::State": folder / "state", "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": getpass.getuser(),  # another one may not read this folder
+    }  # fmt: skip
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    subprocess.run(["apt-get", *options, "update", "-q"], capture_output=True, check=True)
+    return options
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt-get is not installed")
+def test_the_stand_ins_come_from_where_this_machine_has_its_debian(tmp_path: Path) -> None:
+    assert mirror(*apt_with(tmp_path, "Debian")).rstrip("/") == f"file:{tmp_path}/archive"
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt-get is not installed")
+def test_a_machine_whose_apt_has_no_debian_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="apt knows no source of Debian bookworm"):
+        mirror(*apt_with(tmp_path, "Some other"))

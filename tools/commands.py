@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from tools import check, install, updown
-from tools.steps import Failed, say
+from tools.steps import exit_code, say
 
 
 def _install() -> int:
@@ -32,11 +32,4 @@ def run(words: list[str]) -> int:
     if len(words) != 1 or words[0] not in COMMANDS:
         sys.stderr.write(f"usage: python3 -m tools.fleet {'|'.join(COMMANDS)}\n")
         return 2
-    try:
-        return COMMANDS[words[0]]()
-    except Failed as failed:
-        sys.stderr.write(f"{failed.line}\n" + (f"{failed.tail}\n" if failed.tail else ""))
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted.\n")
-        return 130
+    return exit_code(COMMANDS[words[0]])

@@ -5,7 +5,6 @@ import contextlib
 import functools
 import re
 import shutil
-import socket
 import sys
 import time
 import urllib.error
@@ -19,7 +18,7 @@ from typing import Any
 from shared.fleet import read_fleet
 from tools.containers import COMPOSE_FILE, Project, engine_folder, find_compose, image_id, run
 from tools.install import only_one
-from tools.steps import ROOT, Failed, say, step
+from tools.steps import ROOT, Failed, exit_code, port_taken, say, step
 
 LAST_GOOD = ROOT / "var" / "deploy" / "docker-compose.yml"
 LEAST_FREE_MB = 2000
@@ -94,23 +93,13 @@ def refuse_full_disk(folder: Path) -> None:
 def refuse_taken_ports(services: Mapping[str, Any], running: Iterable[str]) -> None:
     """Raises Failed, naming all ports that something else than the running fleet listens on."""
     wanted = {port: name for name, service in services.items() if name not in running for port in ports(service)}
-    if taken := [f"{port} ({name})" for port, name in wanted.items() if _taken(port)]:
+    if taken := [f"{port} ({name})" for port, name in wanted.items() if port_taken(port)]:
         raise Failed(f"Taken by another program: port {', '.join(taken)}. Stop it (`make down`, if it is the fleet).")
 
 
 def ports(service: Mapping[str, Any]) -> list[int]:
     """The ports of this machine that a compose service publishes."""
     return [int(port["published"]) for port in service.get("ports", [])]
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False
 
 
 def start(project: Project, wait_s: float, names: Iterable[str] = ()) -> None:
@@ -201,16 +190,12 @@ def show(services: Mapping[str, Any]) -> None:
 def main(words: list[str]) -> int:
     """Returns the exit code; what the user has to know goes to stderr."""
     chosen = options(words)
-    try:
+
+    def alone() -> None:
         with only_one(ROOT / "var" / "deploy.lock"):
             deploy(chosen)
-    except Failed as failed:
-        sys.stderr.write(f"{failed.line}\n" + (f"{failed.tail}\n" if failed.tail else ""))
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted.\n")
-        return 130
-    return 0
+
+    return exit_code(alone)
 
 
 if __name__ == "__main__":

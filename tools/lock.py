@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.steps import ROOT, Failed, step
+from tools.steps import ROOT, Failed, exit_code, step
 
 # Extras stay: pip takes `coverage==1` for no pin of `coverage[toml]` as soon as the index has a newer coverage.
 OPTIONS = (
@@ -45,7 +45,4 @@ def _lock(uv: str, name: str, *more: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failed:
-        sys.exit(f"{failed.line}\n{failed.tail}")
+    sys.exit(exit_code(main))

@@ -1,11 +1,12 @@
 """Running other programs for a user who waits: what is going on, how long it takes, what went wrong."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +29,29 @@ def say(line: str = "") -> None:
     """One line to the user, at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def exit_code(work: Callable[[], int | None]) -> int:
+    """Do `work` and return its exit code (None: 0). What Failed says goes to stderr, the end of a log included."""
+    try:
+        return work() or 0
+    except Failed as failed:
+        sys.stderr.write(f"{failed.line}\n" + (f"{failed.tail}\n" if failed.tail else ""))
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted.\n")
+        return 130
+
+
+def port_taken(port: int) -> bool:
+    """Whether nothing more can listen on that loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
 
 
 def clean_environment() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,7 +12,7 @@ from typing import Any
 from tools import pm2
 from tools.install import install, only_one
 from tools.pm2 import App, Running
-from tools.steps import ROOT, Failed, say
+from tools.steps import ROOT, Failed, port_taken, say
 
 READY_WITHIN_S = 60.0
 SETTLE_S = 8.0  # a health document is asked anew every few seconds
@@ -88,20 +87,10 @@ def refuse_other_clones(apps: Sequence[App], listed: Sequence[Running]) -> None:
 
 def refuse_taken_ports(apps: Sequence[App]) -> None:
     """Raises Failed, naming all ports that something else listens on."""
-    taken = [app for app in apps if _taken(app.port)]
+    taken = [app for app in apps if port_taken(app.port)]
     if taken:
         ports = ", ".join(f"{app.port} ({app.name}){_holder(app)}" for app in taken)
         raise Failed(f"Taken by another program or clone: port {ports}. Stop it, or set FLEET_PORT_OFFSET=100.")
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False
 
 
 def _holder(app: App) -> str:

@@ -1,11 +1,9 @@
 """The audit log: who did what, from where. Append-only, each entry hashed over the one before it.
 
-    hash = SHA-256(hash before + "\\n" + sequence + "\\n" + document), in lower-case hex; the first one follows 64 zeros
-
-The same rule as the signals' chain has. Keep heads elsewhere: only against one of those is a change proven.
+The rule stands in shared/hash_chain.py; the signals' chain has the same. Keep heads elsewhere: only against one of
+those is a change proven.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +11,8 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.clock import to_iso
+from shared.hash_chain import GENESIS, link_hash
 
-GENESIS = "0" * 64
 MAX_DETAIL = 500
 
 
@@ -58,16 +56,11 @@ class AuditLog(Protocol):
         ...
 
 
-def link(before: str, sequence: int, document: str) -> str:
-    """The hash of an entry."""
-    return hashlib.sha256(f"{before}\n{sequence}\n{document}".encode()).hexdigest()
-
-
 def broken_at(entries: Iterable[Entry]) -> int | None:
     """The first sequence that doesn't follow from those before; None for a whole chain from its beginning."""
     before, expected = GENESIS, 1
     for entry in entries:
-        if entry.sequence != expected or entry.hash != link(before, entry.sequence, entry.document):
+        if entry.sequence != expected or entry.hash != link_hash(before, entry.sequence, entry.document):
             return expected
         before, expected = entry.hash, expected + 1
     return None

@@ -12,6 +12,7 @@ from auth_gateway.permissions import allows
 from auth_gateway.routes import address, guard_of
 from shared.errors import Forbidden
 from shared.service import Service
+from shared.web.models import DataAnswer, ListAnswer
 
 
 def add_audit_routes(service: Service, doorkeeper: Doorkeeper, log: AuditLog, run: Worker) -> None:
@@ -30,7 +31,7 @@ def add_audit_routes(service: Service, doorkeeper: Doorkeeper, log: AuditLog, ru
         run(log.record, Event("audit_read", who.account_id, address(), at), service.clock.now())
 
     @service.route(
-        "GET", "/auth/audit", **known, query=bodies.AuditQuery, answer=bodies.ListAnswer,
+        "GET", "/auth/audit", **known, query=bodies.AuditQuery, answer=ListAnswer,
         summary="Who did what, newest first",
     )  # fmt: skip
     def audit(query: bodies.AuditQuery, who: Identity) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def add_audit_routes(service: Service, doorkeeper: Doorkeeper, log: AuditLog, ru
         return {"data": [shown_entry(entry) for entry in entries]}
 
     @service.route(
-        "GET", "/auth/audit/verify", **known, answer=bodies.DataAnswer, summary="Whether the log's chain is whole"
+        "GET", "/auth/audit/verify", **known, answer=DataAnswer, summary="Whether the log's chain is whole"
     )
     def verify(who: Identity) -> dict[str, Any]:
         broken: int | None = run(lambda: broken_at(log.walk()))

@@ -11,7 +11,7 @@ from auth_gateway.api_keys import MAX_SYMBOLS
 from auth_gateway.hooks import Proof
 from auth_gateway.permissions import MAX_SCOPES
 from shared.clock import parse_time
-from shared.web.models import Answer, Body, Headers, Query
+from shared.web.models import Body, Headers, Query
 
 EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f.]+(?:\.[^@\s\x00-\x1f.]+)*")
 
@@ -133,17 +133,3 @@ class Credentials(Headers):
         None, alias="Authorization", description="Bearer and an access token or an API key"
     )
     api_key: str | None = Field(None, alias="X-API-Key", description="an API key")
-
-
-class DataAnswer(Answer):
-    """An answer with its `data`."""
-
-    success: bool
-    data: dict[str, Any]
-
-
-class ListAnswer(Answer):
-    """An answer with a list."""
-
-    success: bool
-    data: list[dict[str, Any]]

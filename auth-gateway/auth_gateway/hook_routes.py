@@ -16,6 +16,7 @@ from shared.clock import to_iso
 from shared.errors import NotFound, TooLarge, UnsupportedMediaType
 from shared.service import Service
 from shared.web.answers import json_answer
+from shared.web.models import DataAnswer, ListAnswer
 
 TYPES = ("application/json", "text/plain")  # TradingView's alerts may come as text/plain
 WHOLE_ID = re.compile(r"^((?:/auth)?/hooks/[^/]{8})[^/]+")
@@ -31,7 +32,7 @@ def add_hook_routes(service: Service, settings: AuthSettings, doorkeeper: Doorke
 
     @service.route(
         "POST", "/hooks/<hook_id>", limit=settings.RATE_LIMIT_HOOKS_IP, headers=bodies.HookHeaders, needs="open",
-        answer=bodies.DataAnswer, max_body=MAX_BODY, errors=(401, 409, 413, 415, 422), quiet=True,
+        answer=DataAnswer, max_body=MAX_BODY, errors=(401, 409, 413, 415, 422), quiet=True,
         summary="An event of a webhook: a signal",
     )  # fmt: skip
     def take(hook_id: str, headers: bodies.HookHeaders) -> Response:
@@ -63,7 +64,7 @@ def _body() -> bytes:
 
 def _add_own(service: Service, limit: int, webhooks: Webhooks, known: dict[str, Any]) -> None:
     @service.route(
-        "POST", "/auth/hooks", limit=limit, body=bodies.HookBody, **known, answer=bodies.DataAnswer,
+        "POST", "/auth/hooks", limit=limit, body=bodies.HookBody, **known, answer=DataAnswer,
         summary="Make a webhook; its secret is shown this once",
     )  # fmt: skip
     def make(body: bodies.HookBody, who: Identity) -> dict[str, Any]:
@@ -71,14 +72,14 @@ def _add_own(service: Service, limit: int, webhooks: Webhooks, known: dict[str, 
         return {"data": {**shown_hook(hook), "secret": secret}}
 
     @service.route(
-        "GET", "/auth/hooks", limit=limit, **known, answer=bodies.ListAnswer,
+        "GET", "/auth/hooks", limit=limit, **known, answer=ListAnswer,
         summary="Your webhooks, without their secrets",
     )  # fmt: skip
     def listed(who: Identity) -> dict[str, Any]:
         return {"data": [shown_hook(hook) for hook in webhooks.listed(who)]}
 
     @service.route(
-        "DELETE", "/auth/hooks/<hook_id>", limit=limit, **known, answer=bodies.DataAnswer, summary="Delete a webhook",
+        "DELETE", "/auth/hooks/<hook_id>", limit=limit, **known, answer=DataAnswer, summary="Delete a webhook",
     )  # fmt: skip
     def delete(hook_id: str, who: Identity) -> dict[str, Any]:
         return {"data": shown_hook(webhooks.delete(who, hook_id, address()))}
@@ -86,7 +87,7 @@ def _add_own(service: Service, limit: int, webhooks: Webhooks, known: dict[str, 
 
 def _add_letters(service: Service, limit: int, webhooks: Webhooks, known: dict[str, Any]) -> None:
     @service.route(
-        "GET", "/auth/hooks/<hook_id>/dead-letters", limit=limit, **known, answer=bodies.ListAnswer,
+        "GET", "/auth/hooks/<hook_id>/dead-letters", limit=limit, **known, answer=ListAnswer,
         summary="What came in by a webhook and became no signal, newest first",
     )  # fmt: skip
     def letters(hook_id: str, who: Identity) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def _add_letters(service: Service, limit: int, webhooks: Webhooks, known: dict[s
 
     @service.route(
         "POST", "/auth/hooks/<hook_id>/dead-letters/<number>/retry", limit=limit, **known,
-        answer=bodies.DataAnswer, summary="Try a dead letter again; it goes when it is delivered",
+        answer=DataAnswer, summary="Try a dead letter again; it goes when it is delivered",
     )  # fmt: skip
     def retry(hook_id: str, number: str, who: Identity) -> dict[str, Any]:
         if not NUMBER.fullmatch(number):

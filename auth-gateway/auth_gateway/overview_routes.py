@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from flask import Response
 from pydantic import AfterValidator, Field
 
-from auth_gateway.bodies import DataAnswer
 from auth_gateway.descriptions import Ask, Descriptions
 from auth_gateway.overview import MAX_SYMBOLS, health_of_all, one_description, prices
 from shared.config import split_list
@@ -17,7 +16,7 @@ from shared.errors import Unavailable
 from shared.openapi import build_document
 from shared.service import Service
 from shared.web.answers import json_answer
-from shared.web.models import Query
+from shared.web.models import DataAnswer, Query
 from shared.web.standard import docs_page, docs_script
 
 AT_A_TIME = 8

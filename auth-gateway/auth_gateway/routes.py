@@ -18,6 +18,7 @@ from shared.clock import to_iso
 from shared.errors import Forbidden
 from shared.rate_limiter import client_address
 from shared.service import Service
+from shared.web.models import DataAnswer, ListAnswer
 
 Guard = Callable[[Credentials], Identity]
 
@@ -45,7 +46,7 @@ def guard_of(doorkeeper: Doorkeeper) -> Guard:
 def _add_login(service: Service, settings: AuthSettings, login: Login) -> None:
     @service.route(
         "POST", "/auth/register", limit=settings.RATE_LIMIT_AUTH_REGISTER, body=bodies.RegisterBody,
-        answer=bodies.DataAnswer, errors=(409,), needs="open", summary="Make an account",
+        answer=DataAnswer, errors=(409,), needs="open", summary="Make an account",
     )  # fmt: skip
     def register(body: bodies.RegisterBody) -> dict[str, Any]:
         if not settings.REGISTRATION_OPEN:
@@ -55,7 +56,7 @@ def _add_login(service: Service, settings: AuthSettings, login: Login) -> None:
 
     @service.route(
         "POST", "/auth/login", limit=settings.RATE_LIMIT_AUTH_LOGIN, body=bodies.LoginBody,
-        answer=bodies.DataAnswer, errors=(401,), needs="open", summary="Begin a session",
+        answer=DataAnswer, errors=(401,), needs="open", summary="Begin a session",
     )  # fmt: skip
     def log_in(body: bodies.LoginBody) -> dict[str, Any]:
         name = body.email or body.username or ""
@@ -69,7 +70,7 @@ def _add_login(service: Service, settings: AuthSettings, login: Login) -> None:
 
     @service.route(
         "POST", "/auth/refresh", limit=settings.RATE_LIMIT_AUTH_REFRESH, body=bodies.RefreshBody,
-        answer=bodies.DataAnswer, errors=(401,), needs="open", summary="Exchange a refresh token for the next",
+        answer=DataAnswer, errors=(401,), needs="open", summary="Exchange a refresh token for the next",
     )  # fmt: skip
     def refresh(body: bodies.RefreshBody) -> dict[str, Any]:
         return {"data": shown_tokens(login.refresh(body.refresh_token, address()))}
@@ -85,7 +86,7 @@ def _add_session(service: Service, settings: AuthSettings, login: Login, known: 
         return {"message": "Logged out"}
 
     @service.route(
-        "GET", "/auth/validate", **known, answer=bodies.DataAnswer, quiet=True,
+        "GET", "/auth/validate", **known, answer=DataAnswer, quiet=True,
         summary="Who a token or key stands for, and what it may do",
     )  # fmt: skip
     def validate(who: Identity) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _add_keys(service: Service, settings: AuthSettings, keyring: Keyring, known:
     limit = settings.RATE_LIMIT_AUTH_KEYS
 
     @service.route(
-        "POST", "/auth/keys", limit=limit, body=bodies.KeyBody, **known, answer=bodies.DataAnswer, needs="read",
+        "POST", "/auth/keys", limit=limit, body=bodies.KeyBody, **known, answer=DataAnswer, needs="read",
         summary="Make an API key; its secret is shown this once",
     )  # fmt: skip
     def make(body: bodies.KeyBody, who: Identity) -> dict[str, Any]:
@@ -113,21 +114,21 @@ def _add_keys(service: Service, settings: AuthSettings, keyring: Keyring, known:
         return {"data": {**shown_key(key), "key": secret}}
 
     @service.route(
-        "GET", "/auth/keys", limit=limit, **known, answer=bodies.ListAnswer,
+        "GET", "/auth/keys", limit=limit, **known, answer=ListAnswer,
         summary="Your API keys, without their secrets",
     )  # fmt: skip
     def listed(who: Identity) -> dict[str, Any]:
         return {"data": [shown_key(key) for key in keyring.listed(who)]}
 
     @service.route(
-        "DELETE", "/auth/keys/<key_id>", limit=limit, **known, answer=bodies.DataAnswer,
+        "DELETE", "/auth/keys/<key_id>", limit=limit, **known, answer=DataAnswer,
         needs="read", summary="Revoke a key",
     )  # fmt: skip
     def revoke(key_id: str, who: Identity) -> dict[str, Any]:
         return {"data": shown_key(keyring.revoke(who, key_id, address()))}
 
     @service.route(
-        "POST", "/auth/keys/<key_id>/rotate", limit=limit, **known, answer=bodies.DataAnswer,
+        "POST", "/auth/keys/<key_id>/rotate", limit=limit, **known, answer=DataAnswer,
         needs="read", summary="Exchange a key's secret",
     )  # fmt: skip
     def rotate(key_id: str, who: Identity) -> dict[str, Any]:

@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field
 
-from shared.config import LongSecret, Settings
+from shared.config import LongSecret
 from shared.kept_secret import kept_secret
 from shared.service_urls import ServiceUrls, service_urls
-from shared.sql.postgres import postgres_url
-from shared.sql.sqlite import sqlite_url
+from shared.sql.settings import SqlSettings
 
 
-class AuthSettings(Settings):
-    """See `shared.config.Settings`. One variable per limit, in calls a minute and client."""
+class AuthSettings(SqlSettings):
+    """See `shared.sql.settings.SqlSettings`. One variable per limit, in calls a minute and client."""
 
     SERVICE: ClassVar[str | None] = "auth-gateway"
 
@@ -44,25 +43,10 @@ class AuthSettings(Settings):
     RATE_LIMIT_HOOKS: int = Field(60, ge=1, description="events of one webhook a minute")
     RATE_LIMIT_HOOKS_IP: int = Field(300, ge=1, description="calls of /hooks a minute from one address")
 
-    @field_validator("DATABASE_URL")
-    @classmethod
-    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            try:
-                postgres_url(value.get_secret_value())
-            except ValueError:
-                raise ValueError("must be a URL that begins with postgresql://") from None
-        return value
-
     @property
     def sqlite_path(self) -> Path:
         """The embedded database's file, absolute."""
         return (self.AUTH_SQLITE_PATH or self.VAR_DIR / "auth.sqlite3").absolute()
-
-    @property
-    def store_url(self) -> str:
-        """Where everything is stored: PostgreSQL if one is configured, else the embedded file."""
-        return self.database_url or sqlite_url(self.sqlite_path)
 
     @property
     def service_urls(self) -> dict[str, str]:

@@ -179,6 +179,7 @@ def test_all_prices_and_the_state_of_all_in_one_call(gateway: Gateway, trader: d
 def test_the_audit_log_is_for_administrators_and_whole(
     gateway: Gateway, trader: dict[str, str], admin: dict[str, str]
 ) -> None:
+    assert gateway.ask("POST", "/auth/keys", {"name": "a key"}, **trader).status == 200
     assert gateway.ask("GET", "/auth/audit", **trader).status == 403
     actions = {entry["event"]["action"] for entry in gateway.ask("GET", "/auth/audit", **admin).json()["data"]}
     assert {"register", "login", "key_made"} <= actions

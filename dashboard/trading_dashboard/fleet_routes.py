@@ -7,20 +7,13 @@ from flask import request
 
 from shared.fleet import Fleet
 from shared.service import Service
-from shared.web.models import Answer
+from shared.web.models import DataAnswer
 from trading_dashboard.fleet_watch import FleetWatch
 from trading_dashboard.stream_place import StreamPlace
 
 NOTE = "Educational, on paper only: no order is ever placed."
 
 Market = Callable[[], dict[str, Any]]
-
-
-class DataAnswer(Answer):
-    """`data` holds the answer."""
-
-    success: bool
-    data: dict[str, Any]
 
 
 def add_fleet_routes(service: Service, fleet: Fleet, watch: FleetWatch, market: Market, place: StreamPlace) -> None:

@@ -1,16 +1,15 @@
-"""The audit chain: each stored signal carries a hash over its text and over the hash of the signal before it.
-
-    hash = SHA-256(hash before + "\\n" + sequence + "\\n" + document), in lower-case hex; the first one follows 64 zeros
+"""The audit chain: each stored signal carries a hash over its text and over the hash of the signal before it
+(the rule stands in shared/hash_chain.py).
 
 Whoever changes, removes, adds or reorders a signal afterwards breaks the chain, or has to compute every later hash
 anew. The chain alone can't tell the second: tampering is proven only against a head that was kept elsewhere.
 """
 
-import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-GENESIS = "0" * 64
+from shared.hash_chain import GENESIS, link_hash
+
 PROOF = (
     "The chain is consistent in itself up to this head. Whoever can write to the database can also compute the whole "
     "chain anew: keep heads elsewhere and compare them, only that proves that nothing was changed."
@@ -64,11 +63,6 @@ def extend(head: Head, document: str) -> Head:
     """The link after `head`, for this document."""
     sequence = head.sequence + 1
     return Head(sequence, link_hash(head.hash, sequence, document))
-
-
-def link_hash(before: str, sequence: int, document: str) -> str:
-    """A signal's hash."""
-    return hashlib.sha256(f"{before}\n{sequence}\n{document}".encode()).hexdigest()
 
 
 def verify(stretch: Stretch) -> Verified:

@@ -3,16 +3,13 @@
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr, field_validator
-from sqlalchemy.exc import ArgumentError
+from pydantic import Field
 
-from shared.config import Settings
-from shared.sql.postgres import postgres_url
-from shared.sql.sqlite import sqlite_url
+from shared.sql.settings import SqlSettings
 
 
-class DatabaseSettings(Settings):
-    """See `shared.config.Settings`. One variable per limit, in calls a minute and client."""
+class DatabaseSettings(SqlSettings):
+    """See `shared.sql.settings.SqlSettings`. One variable per limit, in calls a minute and client."""
 
     SERVICE: ClassVar[str | None] = "database-service"
 
@@ -40,16 +37,6 @@ class DatabaseSettings(Settings):
     RATE_LIMIT_PERFORMANCE_STATS: int = Field(200, ge=1, description="GET /performance/stats, calls a minute")
     RATE_LIMIT_SETTINGS: int = Field(100, ge=1, description="GET and PUT /settings/<user>, calls a minute")
 
-    @field_validator("DATABASE_URL")
-    @classmethod
-    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            try:
-                postgres_url(value.get_secret_value())
-            except (ValueError, ArgumentError):
-                raise ValueError("must be a URL that begins with postgresql://") from None
-        return value
-
     @property
     def sqlite_path(self) -> Path:
         """The embedded database's file, absolute."""
@@ -59,8 +46,3 @@ class DatabaseSettings(Settings):
     def spool_path(self) -> Path:
         """Where signals wait while PostgreSQL is away: a file of this process alone, found again by the port."""
         return (self.VAR_DIR / f"spool-{self.SERVICE_PORT}.sqlite3").absolute()
-
-    @property
-    def store_url(self) -> str:
-        """Where everything is stored: PostgreSQL if one is configured, else the embedded file."""
-        return self.database_url or sqlite_url(self.sqlite_path)

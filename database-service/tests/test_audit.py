@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from database_service.audit import GENESIS, START, Head, Link, Stretch, extend, verify
+from database_service.audit import START, Head, Link, Stretch, extend, verify
 from database_service.migrate import FOLDER, migrate
 from database_service.stores.sql import SqlStore
+from shared.hash_chain import GENESIS
 from shared.sql.postgres import postgres_engine
 from shared.sql.sqlite import sqlite_engine, sqlite_url
 

@@ -10,12 +10,11 @@ from market_simulator.market import UNIT
 from market_simulator.orders import Fill, Order
 from market_simulator.session_market import SessionMarket
 from market_simulator.sessions import PREFIX
-from market_simulator.sim_routes import DataAnswer, ListAnswer
 from market_simulator.venue import Venue
 from market_simulator.wire.numbers import fixed8, quote8
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.service import Service
-from shared.web.models import Body, Query
+from shared.web.models import Body, DataAnswer, ListAnswer, Query
 
 DECIMAL = r"^[0-9]{1,12}(\.[0-9]{1,8})?$"
 

@@ -7,9 +7,8 @@ from pydantic import Field
 
 from market_simulator.replay_folder import Replay
 from market_simulator.sessions import SessionPlan, Sessions
-from market_simulator.sim_routes import DataAnswer, ListAnswer
 from shared.service import Service
-from shared.web.models import Body
+from shared.web.models import Body, DataAnswer, ListAnswer
 
 Symbol = Annotated[str, Field(max_length=50)]
 

@@ -10,7 +10,7 @@ from market_simulator.scenarios.director import Market
 from market_simulator.sessions import PREFIX
 from market_simulator.venue import Venue
 from shared.service import Service
-from shared.web.models import Answer, Body
+from shared.web.models import Body, DataAnswer, ListAnswer
 
 
 class ScenarioBody(Body):
@@ -22,20 +22,6 @@ class ScenarioBody(Body):
     params: dict[str, Any] = Field(default_factory=dict, description="as the list describes them")
     seed: int = Field(0, ge=0, le=2**53, description="the same seed plants the same")
     market: Market = Field("spot", description="futures: the perpetuals; which scenarios know them, the list says")
-
-
-class DataAnswer(Answer):
-    """`data` holds the answer."""
-
-    success: bool
-    data: dict[str, Any]
-
-
-class ListAnswer(Answer):
-    """`data` is a list."""
-
-    success: bool
-    data: list[dict[str, Any]]
 
 
 def add_sim_routes(service: Service, find: Callable[[str], Venue]) -> None:

@@ -1,5 +1,7 @@
 """What a route declares: the models of its body, query, headers and answer."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -25,3 +27,17 @@ class Answer(BaseModel):
     """An answer, for the documentation and for tests; more fields may stand beside those named."""
 
     model_config = ConfigDict(extra="allow")
+
+
+class DataAnswer(Answer):
+    """An answer whose `data` is an object that no model describes further."""
+
+    success: bool
+    data: dict[str, Any]
+
+
+class ListAnswer(Answer):
+    """An answer whose `data` is a list of such objects."""
+
+    success: bool
+    data: list[dict[str, Any]]

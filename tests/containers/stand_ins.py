@@ -19,7 +19,6 @@ from shared.fleet import ROOT
 KEPT = ROOT / "var" / "containers"
 WHEELS = KEPT / "wheels"
 RELEASE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 PYTHON_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 SERVER_PACKAGES = "redis-server,postgresql-15,nginx-light,wget"
 
@@ -50,7 +49,7 @@ def _kept(name: str, packages: str, finish: Callable[[Path], None]) -> Path:
         KEPT.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=KEPT) as scratch:
             root = Path(scratch) / "root"
-            command = ["debootstrap", "--variant=minbase", f"--include={packages}", RELEASE, str(root), MIRROR]
+            command = ["debootstrap", "--variant=minbase", f"--include={packages}", RELEASE, str(root), mirror()]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             for left in (*root.glob("var/cache/apt/archives/*.deb"), *root.glob("var/lib/apt/lists/*_*")):
                 left.unlink()
@@ -58,6 +57,19 @@ def _kept(name: str, packages: str, finish: Callable[[Path], None]) -> Path:
             subprocess.run(["tar", "-C", str(root), "-cf", f"{root}.tar", "."], check=True)
             Path(f"{root}.tar").replace(tar)
     return tar
+
+
+def mirror(*options: str) -> str:
+    """Where this machine's own apt has Debian's packages from. `options`: apt's (tests).
+
+    Raises RuntimeError where its sources, or the lists that `apt-get update` fetches, don't have them.
+    """
+    wanted = ["Created-By: Packages", f"Codename: {RELEASE}", "Label: Debian", "Component: main"]
+    command = ["apt-get", *options, "indextargets", "--format", "$(REPO_URI)", *wanted]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    if not found:
+        raise RuntimeError(f"apt knows no source of Debian {RELEASE}, main: look at its sources, run `apt-get update`")
+    return found[0]
 
 
 def wheels() -> Path:

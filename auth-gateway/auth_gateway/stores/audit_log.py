@@ -5,8 +5,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from auth_gateway.audit import GENESIS, Entry, Event, link
+from auth_gateway.audit import Entry, Event
 from auth_gateway.stores.schema import audit_log
+from shared.hash_chain import GENESIS, link_hash
 from shared.sql.connections import Connections, streamed
 
 
@@ -24,7 +25,7 @@ class SqlAuditLog:
         def append(connection: sa.Connection) -> None:
             last = connection.execute(newest).one_or_none()
             sequence, before = (last.sequence + 1, last.hash) if last else (1, GENESIS)
-            values = {"sequence": sequence, "hash": link(before, sequence, document), "document": document}
+            values = {"sequence": sequence, "hash": link_hash(before, sequence, document), "document": document}
             connection.execute(sa.insert(audit_log).values(**values))
 
         self._connections.transact(append, alone=True)

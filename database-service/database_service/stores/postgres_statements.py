@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from database_service.audit import START, Head, link_hash
+from database_service.audit import START, Head
 from database_service.idempotency import KeptAnswer, KeyName
 from database_service.signals import StoredSignal
 from database_service.stores.schema import signal_names
 from database_service.stores.statements import Known, PlainStatements, documents
+from shared.hash_chain import link_hash
 
 SEPARATOR, NULL = "\x1f", "\x1e"  # no JSON text holds them, nor a hash; an id or a name of a client could
 SPLIT = "string_to_array(%s, E'\\x1f', E'\\x1e')"

@@ -11,11 +11,12 @@ from datetime import datetime
 import orjson
 import sqlalchemy as sa
 
-from database_service.audit import START, Head, link_hash
+from database_service.audit import START, Head
 from database_service.idempotency import KeptAnswer, KeyName
 from database_service.signals import StoredSignal
 from database_service.stores.statements import Known
 from shared.clock import EPOCH, MICROSECOND
+from shared.hash_chain import link_hash
 
 KEYS = """
     SELECT k.route, k.key, k.body_hash, k.answer
