@@ -51,6 +51,7 @@ ASK_S = 3.0
 DELIVER_S = 5.0  # for a signal of a webhook; past it the event is kept as a dead letter
 OURSELVES = "127.0.0.1"
 THREADS = 4  # native threads for the database
+LOOKS = 2  # further ones for who is calling, so that nobody who is logged in waits behind others' logins
 
 
 def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> Service:
@@ -61,16 +62,17 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     now, monotonic = service.clock.now, service.clock.monotonic
     leash = Leash(monotonic)
     database = Database.open(settings.database_url, settings.sqlite_path, service.clock, leash)
-    offload, hasher, cache = Offload(THREADS), Argon2Hasher(), RedisCache.from_settings(settings)
+    offload, looks = Offload(THREADS), Offload(LOOKS)
+    hasher, cache = Argon2Hasher(), RedisCache.from_settings(settings)
     accounts, sessions = SqlAccounts(database.connections), SqlSessions(database.connections)
     keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
     tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
-    in_force = InForce(lambda session_id: offload.call(sessions.has_ended, session_id), database.changes)
+    in_force = InForce(lambda session_id: looks.call(sessions.has_ended, session_id), database.changes)
     denylist = Denylist(
         settings.ACCESS_TOKEN_S, RedisDenials(cache), in_force.has_ended,
-        lambda moment: offload.call(sessions.ended_since, moment), now, monotonic,
+        lambda moment: looks.call(sessions.ended_since, moment), now, monotonic,
     )  # fmt: skip
-    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, offload.call, now, monotonic)
+    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, looks.call, now, monotonic)
     rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
     login = Login(
         accounts, sessions, log, hasher, tokens, denylist, Attempts(cache), rules, offload.call, now,
@@ -86,6 +88,7 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
         functools.partial(_count_event, service, settings), offload.call, now,
     )  # fmt: skip
     add_hook_routes(service, settings, doorkeeper, webhooks)
+    service.on_stop(looks.close)
     _live(service, settings, database, offload, hasher, leash, cache)
     return service
 
