@@ -47,6 +47,6 @@ def _rows(how: str, runs: list[Figures]) -> list[Row]:
             continue
         median, p99 = best(runs, what)
         verdict = "met" if median <= AIM_US else "missed"
-        rows.append(Row(f"{what}, {how}: median", median, "µs", f"≤ {AIM_US}, {verdict}"))
-        rows.append(Row(f"{what}, {how}: p99", p99, "µs", ""))
+        rows.append(Row(f"check of a {what}, {how}: median", median, "µs", f"≤ {AIM_US}, {verdict}"))
+        rows.append(Row(f"check of a {what}, {how}: p99", p99, "µs", ""))
     return rows
