@@ -16,25 +16,21 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from shared.env_files import look_up, misspelt, read_env_file
+from shared.errors import ConfigError
 from shared.fleet import ROOT, read_fleet
 from shared.kept_secret import kept_secret
 
 # Fields whose variable bears another name.
 VARIABLE_OF = {"SERVICE_PORT": "PORT", "UNDER_PM2": "pm_id"}
 MIN_SECRET_BYTES = 32
-NEAR = 0.86  # likeness from which on a name is a misspelt other: LOG_LEVL, not REDIS_PASSWORD
 NOT_FROM_ROOT = {"SERVICE_PORT"}  # one root .env serves every service, and they can't share a port
-
-
-class ConfigError(SystemExit):
-    """A setting is wrong. Being a SystemExit, it ends the start with its one line and exit code 1."""
 
 
 def _url(*schemes: str) -> AfterValidator:
@@ -179,25 +175,18 @@ class Settings(BaseModel):
         for field in cls.model_fields:
             variable = VARIABLE_OF.get(field, field)
             sources = [environ, own] if field in NOT_FROM_ROOT else [environ, own, root]
-            value = next((found for source in sources if (found := _lookup(source, variable))), None)
+            value = next((found for source in sources if (found := look_up(source, variable))), None)
             if value is not None:
                 values[field] = value
         return values
 
     @classmethod
     def likely_typos(cls, folder: Path | None = None) -> list[str]:
-        """One line for each name in the `.env` files that is nobody's, yet nearly one of these settings.
-
-        What belongs to other tools (COMPOSE_…, POSTGRES_…) is like none of them, so it is left in peace.
-        """
+        """One line for each name in the `.env` files that is nobody's, yet nearly one of these settings."""
         known = {VARIABLE_OF.get(field, field) for field in cls.model_fields}
         known |= {f"{VARIABLE_OF.get(field, field)}_FILE" for field in cls.model_fields if cls.is_secret(field)}
-        found = []
-        for path in dict.fromkeys([(folder or _program_folder()) / ".env", ROOT / ".env"]):
-            for name in read_env_file(path).keys() - known - _of_other_services():
-                if near := get_close_matches(name.upper(), known, 1, NEAR):
-                    found.append(f"{path.parent.name}/.env: {name} is no setting; is {near[0]} meant?")
-        return sorted(found)
+        paths = dict.fromkeys([(folder or _program_folder()) / ".env", ROOT / ".env"])
+        return sorted(line for path in paths for line in misspelt(path, known))
 
     def validate(self) -> Self:  # type: ignore[override]  # the contract's name; pydantic's own one is long deprecated
         """True settings by construction; kept because users call `config.validate()`."""
@@ -268,51 +257,6 @@ def _login(url: str) -> str | None:
 def split_list(text: str) -> list[str]:
     """The non-empty parts of a comma-separated setting."""
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """`NAME=value` lines of a `.env`; quotes around a value and `# …` after a blank are taken off. No file: empty.
-
-    Raises ConfigError when the file isn't UTF-8.
-    """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except OSError:
-        return {}
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: the file can't be read; it must be text in UTF-8") from None
-    values: dict[str, str] = {}
-    for line in lines:
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not equals or name.startswith("#"):
-            continue
-        value = value.strip()
-        if value[:1] in {"'", '"'} and value.find(value[0], 1) > 0:
-            value = value[1 : value.index(value[0], 1)]
-        else:
-            value = re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
-        values[name.strip()] = value
-    return values
-
-
-def _of_other_services() -> set[str]:
-    """Every name in an .env.example: one root .env serves all, and no service knows another's settings."""
-    names: set[str] = set()
-    for example in (*ROOT.glob(".env.example"), *ROOT.glob("*/.env.example")):
-        names |= set(re.findall(r"^#?([A-Z][A-Z_0-9]*)=", example.read_text("utf-8"), re.M))
-    return names
-
-
-def _lookup(source: Mapping[str, str], variable: str) -> str | None:
-    """A variable's value or what its NAME_FILE holds; an empty one counts as unset, as in .env.example."""
-    if value := source.get(variable, "").strip():
-        return value
-    if not (file := source.get(f"{variable}_FILE", "").strip()):
-        return None
-    try:
-        return Path(file).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"{variable}_FILE={file}: the file can't be read; it must hold {variable}'s value") from None
 
 
 def _program_folder() -> Path:

@@ -12,6 +12,8 @@
     ├── InvalidInput          422  well-formed but not acceptable; names the fields
     ├── RateLimited           429  retry after `retry_after_s`
     └── Unavailable           503  a dependency is away; retry after `retry_after_s`
+
+    ConfigError                    ends the start of a service, before there is anybody to answer
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,10 @@ class Detail(TypedDict):
 
     field: str
     message: str
+
+
+class ConfigError(SystemExit):
+    """A setting is wrong. Being a SystemExit, it ends the start with its one line and exit code 1."""
 
 
 class FleetError(Exception):

@@ -28,8 +28,8 @@ from typing import Any, ParamSpec, Self
 from flask import Response, after_this_request, json, make_response, request
 from flask.typing import ResponseReturnValue
 
-from shared.config import ConfigError, Settings, config, split_list
-from shared.errors import RateLimited, Unavailable, error_document
+from shared.config import Settings, config, split_list
+from shared.errors import ConfigError, RateLimited, Unavailable, error_document
 from shared.redis_cache import RedisCache
 
 P = ParamSpec("P")

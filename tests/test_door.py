@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.config import ConfigError
+from shared.errors import ConfigError
 from shared.fleet import ROOT, read_fleet
 from shared.testing.servers import ServerMissing, find_program
 from tools.door import DoorSettings, filled, here

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from shared.config import ConfigError, Port, Settings
-from shared.errors import FleetError, Forbidden, Unavailable, error_document
+from shared.config import Port, Settings
+from shared.errors import ConfigError, FleetError, Forbidden, Unavailable, error_document
 from shared.fleet import ROOT, Fleet, read_fleet
 from shared.service_urls import ServiceUrls, service_urls
 from shared.web.hall import HTTP_ERRORS

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from auth_gateway.accounts import MAX_PASSWORD, Role
+from auth_gateway.accounts import MAX_PASSWORD
 from auth_gateway.api_keys import MAX_SYMBOLS
 from auth_gateway.hooks import Proof
 from auth_gateway.permissions import MAX_SCOPES
@@ -109,14 +109,6 @@ class HookHeaders(Headers):
     signature: str = Field(
         "", alias="X-Signature", max_length=80, description="sha256= and HMAC-SHA-256 of timestamp, '.', body, in hex"
     )
-
-
-class AccountBody(Body):
-    """What an administrator changes of an account."""
-
-    role: Role | None = None
-    plan: Annotated[str, Field(max_length=20)] | None = None
-    disabled: bool | None = None
 
 
 class AuditQuery(Query):

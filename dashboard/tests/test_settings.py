@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.config import ConfigError
+from shared.errors import ConfigError
 from trading_dashboard.settings import DashboardSettings
 
 pytestmark = pytest.mark.unit

@@ -35,11 +35,6 @@ class MinuteRun:
     def __len__(self) -> int:
         return len(self.bars)
 
-    @property
-    def trade_count(self) -> int:
-        """How many trades there are."""
-        return int(self._counts[-1])
-
     def count_before(self, offset_ms: int) -> int:
         """How many trades lie before this offset from the run's start; 0 ≤ offset ≤ its length."""
         minute, rest = divmod(offset_ms, MINUTE_MS)

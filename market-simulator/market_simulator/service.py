@@ -34,8 +34,7 @@ from market_simulator.wire.limits import FUTURES_MESSAGES_PER_SECOND, Limits, Ru
 from market_simulator.wire.lobby import Lobby
 from market_simulator.wire.rest import Rest
 from shared.clock import Clock, SystemClock
-from shared.config import ConfigError
-from shared.errors import InvalidInput
+from shared.errors import ConfigError, InvalidInput
 from shared.offload import Offload
 from shared.service import Service, create_service
 

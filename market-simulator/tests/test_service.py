@@ -6,7 +6,7 @@ import pytest
 
 from market_simulator.service import build
 from market_simulator.settings import SimulatorSettings
-from shared.config import ConfigError
+from shared.errors import ConfigError
 
 pytestmark = pytest.mark.unit
 

@@ -27,10 +27,6 @@ KEYS = {
 }
 
 
-def has_stream(name: str) -> Any:
-    return lambda frame: isinstance(frame, dict) and frame.get("stream") == name
-
-
 @pytest.mark.parametrize("suffix", KEYS)
 def test_a_stream_carries_its_payload_with_keys_in_wire_order(simulator: Any, suffix: str) -> None:
     name = f"btcusdt@{suffix}"

@@ -83,13 +83,14 @@ class BookFollower(Follower):
                     side[price] = quantity
                 else:
                     side.pop(price, None)
-        self.update_id = data["update_id"]
+        update_id = data["update_id"]
         if not all(self.sides):
-            self.broken.append(f"a side is empty at {self.update_id}")
-            return
-        top = self.tops[self.update_id] = self.top()
-        if top[0][0] >= top[1][0]:
-            self.broken.append(f"crossed at {self.update_id}")
+            self.broken.append(f"a side is empty at {update_id}")
+        else:
+            top = self.tops[update_id] = self.top()
+            if top[0][0] >= top[1][0]:
+                self.broken.append(f"crossed at {update_id}")
+        self.update_id = update_id  # last: who waits for it reads `tops` then
 
     def top(self) -> Top:
         """Best bid and ask."""

@@ -12,7 +12,8 @@ import pytest
 from pydantic import Field, SecretStr
 
 from shared import config as config_module
-from shared.config import ConfigError, Settings, config, read_env_file, split_list
+from shared.config import Settings, config, split_list
+from shared.errors import ConfigError
 
 pytestmark = pytest.mark.unit
 
@@ -95,47 +96,6 @@ class TestSources:
     def test_a_missing_secret_file_stops_the_start_and_names_it(self, own: Path) -> None:
         with pytest.raises(ConfigError, match=r"DB_PASSWORD_FILE=/no/such/file: .* must hold DB_PASSWORD's value"):
             Settings.read({"DB_PASSWORD_FILE": "/no/such/file"}, own)
-
-
-class TestEnvFile:
-    @pytest.mark.parametrize(
-        ("line", "value"),
-        [
-            ("NAME=plain", "plain"),
-            ("export NAME=exported", "exported"),
-            ("  NAME = spaced  ", "spaced"),
-            ("NAME='single # kept'", "single # kept"),
-            ('NAME="double" # gone', "double"),
-            ("NAME=value # gone", "value"),
-            ("NAME=a#b", "a#b"),
-            ("NAME=#gone", ""),
-            ("NAME=", ""),
-            ("NAME=a=b=c", "a=b=c"),
-            ("NAME='half", "'half"),
-            ("NAME=first\nNAME=last", "last"),
-            ("NAME=türkçe", "türkçe"),
-            ("\ufeffNAME=after a byte-order mark", "after a byte-order mark"),
-        ],
-    )
-    def test_a_line_is_read_as_shells_read_it(self, tmp_path: Path, line: str, value: str) -> None:
-        path = tmp_path / ".env"
-        path.write_text(f"{line}\n", "utf-8")
-        assert read_env_file(path) == {"NAME": value}
-
-    @pytest.mark.parametrize("line", ["", "# NAME=comment", "no equals sign", "   "])
-    def test_comments_and_blank_lines_say_nothing(self, tmp_path: Path, line: str) -> None:
-        path = tmp_path / ".env"
-        path.write_text(f"{line}\n")
-        assert read_env_file(path) == {}
-
-    def test_no_file_is_no_error(self, tmp_path: Path) -> None:
-        assert read_env_file(tmp_path / ".env") == {}
-
-    def test_a_file_that_is_no_text_stops_the_start_with_one_line(self, tmp_path: Path) -> None:
-        path = tmp_path / ".env"
-        path.write_bytes(b"NAME=\xff\xfe\n")
-        with pytest.raises(ConfigError, match="must be text in UTF-8"):
-            read_env_file(path)
 
 
 class TestWrongValues:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import rate_limiter
-from shared.config import ConfigError, Settings, config
+from shared.config import Settings, config
+from shared.errors import ConfigError
 from shared.rate_limiter import Limiter, client_address, rate_limit
 from shared.redis_cache import RedisCache
 from shared.testing.servers import RedisServer

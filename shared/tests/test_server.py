@@ -260,8 +260,8 @@ class TestStop:
             pool = urllib3.PoolManager(maxsize=200, retries=False, timeout=20)
             statuses: list[int] = []
 
-            def call() -> None:
-                answer = pool.request("POST", f"{process.base_url}/echo", json={"x": 1, "sleep_s": 2.0})
+            def call() -> None:  # 4 s: the first must not be answered before the last has come
+                answer = pool.request("POST", f"{process.base_url}/echo", json={"x": 1, "sleep_s": 4.0})
                 statuses.append(answer.status)
 
             callers = [threading.Thread(target=call) for _ in range(200)]

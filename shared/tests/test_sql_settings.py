@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import ConfigError
+from shared.errors import ConfigError
 from shared.sql.settings import SqlSettings
 
 pytestmark = pytest.mark.unit

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.voucher import LIFETIME_S, Voucher, make_voucher, read_voucher
+from shared.voucher import LIFETIME_S, STEP_S, Voucher, make_voucher, read_voucher
 
 pytestmark = pytest.mark.unit
 SECRET, NOW_S = b"a secret of the fleet, long enough for it", 1_790_000_000.0
 SAID = Voucher("192.0.2.1", "an account", "reader")
+BEGIN = 1_800_000_000.0  # at the beginning of a step
 GOOD = make_voucher(SECRET, "database-service", SAID, NOW_S)
 
 
@@ -49,3 +50,20 @@ def test_a_good_one_says_whom_it_vouches_for() -> None:
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 def test_a_forged_one_is_nobodys(forge: Callable[[str], str]) -> None:
     assert read(forge(GOOD)) is None
+
+
+def test_it_ends_by_itself_however_often_it_was_read_before() -> None:
+    header = make_voucher(SECRET, "database-service", SAID, BEGIN + STEP_S - 1)
+    for _ in range(2):
+        assert read_voucher(SECRET, "database-service", header, BEGIN + LIFETIME_S - 1) == SAID
+    assert read_voucher(SECRET, "database-service", header, BEGIN + LIFETIME_S) is None
+
+
+def test_the_calls_of_a_client_share_one_for_some_seconds() -> None:
+    made = [make_voucher(SECRET, "database-service", SAID, BEGIN + s) for s in (0, STEP_S - 0.1, STEP_S)]
+    assert made[0] == made[1] != made[2]
+
+
+def test_everybody_has_one_of_their_own() -> None:
+    others = [SAID, Voucher("192.0.2.8", "ada's id", "trader"), Voucher("192.0.2.7", "bob's id", "trader")]
+    assert len({make_voucher(SECRET, "database-service", each, BEGIN) for each in others}) == 3

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config import ConfigError, Settings
+from shared.config import Settings
+from shared.errors import ConfigError
 from shared.whitehat import judge
 
 pytestmark = pytest.mark.unit

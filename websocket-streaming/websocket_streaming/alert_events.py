@@ -15,7 +15,7 @@ FIELDS = {
     "alert": ("token", "name", "symbol", "market", *CONDITION_FIELDS),
     "alert_remove": ("token", "name"),
     "alerts": ("token",),
-}  # fmt: skip
+}
 
 
 class AlertEvents:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-)  # fmt: skip
+)
 
 from shared.sql.columns import Moment
 
