@@ -1,7 +1,8 @@
 """`python -m benchmarks`: the quick measurements, one table; `python -m benchmarks NAME …`: those alone.
 
-`make bench` adds the start of the whole fleet, storage and streaming (`python -m benchmarks.storage` and `.streaming`,
-which have options of their own). `simulator_wire` takes two minutes and installs its peers, so it runs only when named.
+`make bench` adds the start of the whole fleet, storage, streaming, the gateway and the dashboard (`python -m
+benchmarks.storage` and so on, which have options of their own). `simulator_wire` takes two minutes and installs its
+peers, so it runs only when named.
 """
 
 import importlib

@@ -33,3 +33,9 @@ def show(rows: list[Row]) -> None:
     for row in rows:
         sys.stdout.write(f"| {row.what} | {row.figure:.3g} {row.unit} | {row.aim} |\n")
     sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Progress, for those who wait."""
+    sys.stderr.write(f"  {text}\n")
+    sys.stderr.flush()

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 def alone_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
     for part in (price, fanout):
         monkeypatch.setattr(part, "node_is_there", lambda: False)
-    monkeypatch.setattr(ingest, "_peers_python", lambda: None)
+    monkeypatch.setattr(ingest, "python_with", lambda _pinned: None)
     monkeypatch.setattr(ingest, "SECONDS", 0.2)
     monkeypatch.setattr(price, "SECONDS", 0.2)
     monkeypatch.setattr(price, "CONNECTIONS", 2)

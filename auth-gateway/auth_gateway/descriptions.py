@@ -1,10 +1,10 @@
 """What the services say of themselves: their OpenAPI documents, asked for when needed and kept for a while."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from auth_gateway.needs import Needs
+from auth_gateway.upstream import read_object
 from shared.errors import FleetError
 
 KEEP_S = 60.0
@@ -57,12 +57,18 @@ class Descriptions:
     def _ask(self, service: str) -> dict[str, Any] | None:
         try:
             answer = self._ask_for(service, "/openapi.json")
-            body = b""
-            for chunk in answer.body:
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    return None
-            document = json.loads(body) if answer.status == 200 else None
-        except (FleetError, ValueError):
+            document = read_object(answer.body, MAX_BYTES)
+        except FleetError:
             return None
-        return document if isinstance(document, dict) else None
+        return document if answer.status == 200 and _is_description(document) else None
+
+
+def _is_description(document: dict[str, Any]) -> bool:
+    """Whether it has the parts that are read here; whatever else answers in the place of a service is left out."""
+    paths, components = document.get("paths"), document.get("components")
+    if not isinstance(components, dict) or not isinstance(components.get("schemas"), dict):
+        return False
+    if not isinstance(paths, dict) or not all(isinstance(operations, dict) for operations in paths.values()):
+        return False
+    operations = [one for operations in paths.values() for one in operations.values()]
+    return all(isinstance(one, dict) and isinstance(one.get("operationId"), str) for one in operations)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from auth_gateway.descriptions import Descriptions
-from shared.errors import FleetError
+from shared.errors import FleetError, Unavailable
 
 MAX_SYMBOLS = 50
 Ask = Callable[[str, str], dict[str, Any]]  # (service, path) -> its document; raises FleetError
@@ -30,18 +30,26 @@ def health_of_all(ask: Ask, each: Each, services: Sequence[str]) -> dict[str, An
 
 def prices(ask: Ask, each: Each, symbols: Sequence[str]) -> dict[str, Any]:
     """The newest price of each symbol (the stream's default ones if none is named) and which are missing."""
-    wanted = symbols or ask("websocket-streaming", "/symbols")["data"]["default_symbols"]
+    wanted = symbols or _default_symbols(ask)
 
     def one(symbol: str) -> dict[str, Any] | None:
         try:
             said = ask("websocket-streaming", f"/price/{symbol}")
-        except FleetError:
+            return {**said["data"], "source": said["source"], "age_ms": said["age_ms"]}
+        except (FleetError, KeyError, TypeError):
             return None
-        return {**said["data"], "source": said["source"], "age_ms": said["age_ms"]}
 
     found = dict(zip(wanted, each(one, wanted), strict=True))
     missing = [symbol for symbol, price in found.items() if price is None]
     return {"prices": [price for price in found.values() if price is not None], "missing": missing}
+
+
+def _default_symbols(ask: Ask) -> list[str]:
+    said = ask("websocket-streaming", "/symbols").get("data")
+    found = said.get("default_symbols") if isinstance(said, dict) else None
+    if not isinstance(found, list) or not all(isinstance(symbol, str) for symbol in found):
+        raise Unavailable("websocket-streaming names no symbols")
+    return found[:MAX_SYMBOLS]
 
 
 def one_description(own: Mapping[str, Any], descriptions: Descriptions, services: Iterable[str]) -> dict[str, Any]:

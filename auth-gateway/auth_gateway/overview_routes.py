@@ -1,8 +1,7 @@
 """The calls about all services together."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from auth_gateway.descriptions import Ask, Descriptions
 from auth_gateway.overview import MAX_SYMBOLS, health_of_all, one_description, prices
+from auth_gateway.upstream import read_object
 from shared.config import split_list
 from shared.errors import Unavailable
 from shared.openapi import build_document
@@ -46,14 +46,8 @@ def add_overview_routes(service: Service, descriptions: Descriptions, services: 
 
     def ask(name: str, path: str) -> dict[str, Any]:
         answer = ask_for(name, path)
-        body = _whole(answer.body)
-        if answer.status not in (200, 503):
-            raise Unavailable(f"{name} answers {answer.status}")
-        try:
-            document: dict[str, Any] = json.loads(body)
-        except ValueError:
-            raise Unavailable(f"{name} answers no JSON") from None
-        if document.get("success") is False:
+        document = read_object(answer.body, MAX_BYTES)
+        if answer.status not in (200, 503) or document.get("success") is False:
             raise Unavailable(f"{name} answers {answer.status}")
         return document
 
@@ -80,12 +74,3 @@ def add_overview_routes(service: Service, descriptions: Descriptions, services: 
     service.route(
         "GET", "/api/docs/docs.js", needs="open", summary="The page's script", content_type="text/javascript"
     )(docs_script)
-
-
-def _whole(body: Iterator[bytes]) -> bytes:
-    read = bytearray()
-    for chunk in body:
-        read += chunk
-        if len(read) > MAX_BYTES:
-            raise Unavailable("the answer is too large")
-    return bytes(read)

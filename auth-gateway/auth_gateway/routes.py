@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from flask import request
+from flask import Response, request
 
 from auth_gateway import bodies
 from auth_gateway.accounts import Account
@@ -26,7 +26,14 @@ Guard = Callable[[Credentials], Identity]
 def add_routes(
     service: Service, settings: AuthSettings, login: Login, keyring: Keyring, doorkeeper: Doorkeeper
 ) -> None:
-    """Register every call."""
+    """Register every call. What they answer is for the caller alone, so nobody on the way may keep it."""
+
+    @service.app.after_request
+    def never_kept(response: Response) -> Response:
+        if request.path.startswith("/auth/"):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
     known = {"headers": Credentials, "guard": guard_of(doorkeeper), "errors": (401, 409)}
     _add_login(service, settings, login)
     _add_session(service, settings, login, known)

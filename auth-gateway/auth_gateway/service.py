@@ -6,14 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-import urllib3
 
 from auth_gateway.attempts import Attempts
 from auth_gateway.audit_routes import add_audit_routes
 from auth_gateway.denylist import Denylist
 from auth_gateway.descriptions import Descriptions
 from auth_gateway.forwarding.forwarder import Answer, Forwarder
-from auth_gateway.forwarding.tunnel import tunnel
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.hashing.common import is_common
 from auth_gateway.hook_routes import add_hook_routes
@@ -31,12 +29,13 @@ from auth_gateway.stores.api_keys import SqlApiKeys
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
 from auth_gateway.stores.hooks import SqlHooks
+from auth_gateway.stores.in_force import InForce
 from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.tokens import AccessTokens
+from auth_gateway.upstream import read_whole
 from auth_gateway.webhooks import DATABASE, Deliver, Webhooks, signal_id_in
 from shared.clock import Clock
-from shared.errors import Unavailable
 from shared.fleet import read_fleet
 from shared.logger import request_id
 from shared.offload import Offload
@@ -46,12 +45,15 @@ from shared.sql.keeper import Keeper
 from shared.sql.leash import Leash
 from shared.voucher import HEADER, Voucher, make_voucher
 from shared.web.parsing import parse_json
+from shared.web.tunnel import tunnel
 
 NAME = "auth-gateway"
 ASK_S = 3.0
 DELIVER_S = 5.0  # for a signal of a webhook; past it the event is kept as a dead letter
+MAX_VERDICT = 100_000  # bytes of what database-service says to it
 OURSELVES = "127.0.0.1"
 THREADS = 4  # native threads for the database
+LOOKS = 2  # further ones for who is calling, so that nobody who is logged in waits behind others' logins
 
 
 def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> Service:
@@ -62,15 +64,17 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     now, monotonic = service.clock.now, service.clock.monotonic
     leash = Leash(monotonic)
     database = Database.open(settings.database_url, settings.sqlite_path, service.clock, leash)
-    offload, hasher, cache = Offload(THREADS), Argon2Hasher(), RedisCache.from_settings(settings)
+    offload, looks = Offload(THREADS), Offload(LOOKS)
+    hasher, cache = Argon2Hasher(), RedisCache.from_settings(settings)
     accounts, sessions = SqlAccounts(database.connections), SqlSessions(database.connections)
     keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
     tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
+    in_force = InForce(lambda session_id: looks.call(sessions.has_ended, session_id), database.changes)
     denylist = Denylist(
-        settings.ACCESS_TOKEN_S, RedisDenials(cache), lambda session_id: offload.call(sessions.has_ended, session_id),
-        lambda moment: offload.call(sessions.ended_since, moment), now, monotonic,
+        settings.ACCESS_TOKEN_S, RedisDenials(cache), in_force.has_ended,
+        lambda moment: looks.call(sessions.ended_since, moment), now, monotonic,
     )  # fmt: skip
-    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, offload.call, now, monotonic)
+    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, looks.call, now, monotonic)
     rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
     login = Login(
         accounts, sessions, log, hasher, tokens, denylist, Attempts(cache), rules, offload.call, now,
@@ -86,6 +90,7 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
         functools.partial(_count_event, service, settings), offload.call, now,
     )  # fmt: skip
     add_hook_routes(service, settings, doorkeeper, webhooks)
+    service.on_stop(looks.close)
     _live(service, settings, database, offload, hasher, leash, cache)
     return service
 
@@ -124,10 +129,7 @@ def _deliverer(forwarder: Forwarder, vouch: Vouch) -> Deliver:
             (HEADER, vouch(DATABASE, owner, address)),
         ]
         answer = forwarder.send(DATABASE, "POST", "/signals/save", headers, orjson.dumps(signal), DELIVER_S)
-        try:
-            return signal_id_in(answer.status, b"".join(answer.body))
-        except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"{DATABASE} broke off its answer") from error
+        return signal_id_in(answer.status, read_whole(answer.body, MAX_VERDICT))
 
     return deliver
 

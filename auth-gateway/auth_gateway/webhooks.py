@@ -218,11 +218,12 @@ def signal_id_in(status: int, body: bytes) -> str:
     """What database-service says to a signal. Raises InvalidInput for a signal that it refuses, else Unavailable."""
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict) and status == 200 and "signal_id" in said:
         return str(said["signal_id"])
     error = said.get("error") if isinstance(said, dict) else None
     if isinstance(error, dict) and status in (400, 409, 413, 422):
-        raise InvalidInput(f"{DATABASE}: {error.get('message')}", details=error.get("details") or ())
+        details = error.get("details")
+        raise InvalidInput(f"{DATABASE}: {error.get('message')}", details=details if isinstance(details, list) else ())
     raise Unavailable(f"{DATABASE} answers {status}")

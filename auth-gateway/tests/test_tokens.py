@@ -10,6 +10,7 @@ import jwt
 import pytest
 
 from auth_gateway.tokens import AccessTokens, key_id
+from shared.voucher import Voucher, make_voucher
 
 from .conftest import NOW, SECRET, Client, bearer
 
@@ -51,6 +52,7 @@ FORGERIES: dict[str, Forge] = {
     "no key id": lambda h, p: signed({"typ": h["typ"]}, p),
     "a key in its own header": lambda h, p: signed({**h, "jwk": {"kty": "oct", "k": "AAAA"}}, p, OTHER),
     "a key's address in its header": lambda h, p: signed({**h, "jku": "http://127.0.0.1:1/keys"}, p, OTHER),
+    "certificates in its header": lambda h, p: signed({**h, "x5c": ["AAAA"], "x5u": "http://127.0.0.1:1/"}, p, OTHER),
     "another type": lambda h, p: signed({**h, "typ": "JWT"}, p),
     "no type": lambda h, p: signed({"kid": h["kid"], "typ": None}, p),
     "a critical extension": lambda h, p: signed({**h, "crit": ["exp"]}, p),
@@ -76,6 +78,21 @@ def test_a_forged_token_opens_nothing(ada: Client, forge: Forge) -> None:
     assert ada.ok("GET", "/auth/validate", headers=bearer(token))["valid"] is True
     error = ada.refused(401, "GET", "/auth/validate", headers=bearer(forge(*parts(token))))
     assert error["code"] == "unauthorized"
+
+
+def test_what_opens_something_else_is_no_access_token(ada: Client) -> None:
+    """A refresh token, a hook's address and secret, a voucher, and a hook's own way to sign under the same key."""
+    refresh = ada.login()["refresh_token"]
+    hook = ada.ok("POST", "/auth/hooks", {"name": "chart"})
+    voucher = make_voucher(KEY, "auth-gateway", Voucher("127.0.0.1", "an account", "admin"), NOW.timestamp())
+    for other in (refresh, hook["id"], hook["secret"], voucher):
+        ada.refused(401, "GET", "/auth/validate", headers=bearer(other))
+        ada.refused(401, "GET", "/auth/validate", headers={"X-API-Key": other})
+    header, payload = parts(ada.headers["Authorization"].removeprefix("Bearer "))
+    ada.refused(401, "GET", "/auth/validate", headers=bearer(signed(header, payload, hook["secret"].encode())))
+    access = ada.headers["Authorization"].removeprefix("Bearer ")
+    ada.refused(401, "POST", "/auth/refresh", {"refresh_token": access[:200]})
+    ada.refused(401, "GET", "/auth/validate", headers={"X-API-Key": access})
 
 
 def test_a_token_ends_by_the_services_clock(ada: Client) -> None:

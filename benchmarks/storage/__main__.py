@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.report import say
 from benchmarks.storage.client import NAME
 from benchmarks.storage.filled import Filled
-from benchmarks.storage.table import Table, say
+from benchmarks.storage.table import Table
 from shared.testing.servers import PostgresServer, ServerMissing
 
 PARTS = ("save", "batch", "newest", "export", "single")

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import drive, post, signal
+from benchmarks.report import say
 from benchmarks.storage.filled import Filled
 from benchmarks.storage.rows import Pattern, connect, insert_copy, insert_sqlite, insert_unnest, make
 from benchmarks.storage.servers import ours
-from benchmarks.storage.table import Line, Must, say
+from benchmarks.storage.table import Line, Must
 from shared.testing.process import ServiceProcess
 from shared.testing.servers import PostgresServer
 

@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from benchmarks.report import say
 from benchmarks.services import rss_mb
 from benchmarks.storage.filled import MILLION, POSTGRES, SQLITE, Filled
 from benchmarks.storage.rows import connect
 from benchmarks.storage.servers import ours
-from benchmarks.storage.table import Line, Must, say
+from benchmarks.storage.table import Line, Must
 from shared.testing.process import ServiceProcess
 
 FORMATS = {"ndjson": "NDJSON", "csv": "CSV", "parquet": "Parquet (aim 1,000,000 rows/s)"}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import say
 from benchmarks.storage.rows import START, SYMBOLS, Pattern, connect, make
-from benchmarks.storage.table import say
 from shared.testing.servers import PostgresServer
 
 MILLION, PORTION = 1_000_000, 100_000

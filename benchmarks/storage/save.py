@@ -8,11 +8,12 @@ from functools import partial
 from math import isnan
 from pathlib import Path
 
+from benchmarks.report import say
 from benchmarks.storage.client import Load, failures, save
 from benchmarks.storage.filled import Filled
 from benchmarks.storage.pgbench import pgbench
 from benchmarks.storage.servers import Start, node_peer, our_port, python_peer
-from benchmarks.storage.table import Line, Must, say
+from benchmarks.storage.table import Line, Must
 from shared.testing.servers import PostgresServer
 
 ROUNDS, SECONDS, WARM_S = 3, 2, 1

@@ -5,23 +5,19 @@ environment of their own under var/bench. A peer that can't be installed is left
 """
 
 import contextlib
-import hashlib
 import shutil
 import subprocess
-import venv
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from benchmarks.load import drive, save_request
-from benchmarks.storage.table import say
-from shared.fleet import ROOT
+from benchmarks.peers_python import KEPT, python_with
+from benchmarks.report import say
 from shared.testing.net import free_port, wait_until
 from shared.testing.process import ServiceProcess
 
 PEERS = Path(__file__).parent.parent / "peers"
-PINNED = PEERS / "requirements.txt"
-KEPT = ROOT / "var" / "bench"
 OURS = {"RATE_LIMIT_ENABLED": "false", "ACCESS_LOG": "false"}
 Start = Callable[[], AbstractContextManager[int]]
 
@@ -43,7 +39,7 @@ def our_port(**env: str) -> Iterator[int]:
 
 def python_peer(file: str, url: str) -> Start | None:
     """A Python server of benchmarks/peers on this database; None if its packages can't be installed."""
-    python = _python()
+    python = python_with(PEERS / "requirements.txt")
     return (lambda: _running([str(python), str(PEERS / file), "{port}", url])) if python else None
 
 
@@ -73,21 +69,6 @@ def _saves(port: int) -> bool:
     with contextlib.suppress(OSError):
         return drive(port, lambda number: save_request(port, number), 1, 0.01).statuses[200] > 0
     return False
-
-
-def _python() -> Path | None:
-    """The interpreter of the peers' environment, made anew when the pins have changed."""
-    pins = hashlib.sha256(PINNED.read_bytes()).hexdigest()[:16]
-    folder = KEPT / f"python-{pins}"
-    if not (folder / "whole").exists():
-        say("installing the Python peers …")
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        words = ["-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check", "-r", str(PINNED)]
-        if not _done([str(folder / "bin" / "python"), *words], "Python peers are left out: pip could not install them"):
-            return None
-        (folder / "whole").touch()
-    return folder / "bin" / "python"
 
 
 def _node_packages() -> bool:

@@ -11,11 +11,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from benchmarks.load import save_request
+from benchmarks.report import say
 from benchmarks.storage.filled import POSTGRES, SQLITE, Filled
 from benchmarks.storage.kept_alive import KeptAlive
 from benchmarks.storage.rows import connect, insert_sqlite, insert_values, make
 from benchmarks.storage.servers import our_port
-from benchmarks.storage.table import Line, Must, say
+from benchmarks.storage.table import Line, Must
 
 SAVES, WARM, PACE_S = 2_000, 100, 0.005
 P99 = Must(2, 1.5, above=False)

@@ -74,9 +74,3 @@ class Table:
         """What is known only now."""
         sys.stdout.write(f"\nLoad after: {os.getloadavg()[0]:.1f}\n")
         sys.stdout.flush()
-
-
-def say(text: str) -> None:
-    """Progress, for those who wait."""
-    sys.stderr.write(f"  {text}\n")
-    sys.stderr.flush()

@@ -7,19 +7,17 @@ own decoder, under gevent as in the service.
 import statistics
 import subprocess
 import sys
-import venv
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from benchmarks.peers_python import python_with
 from benchmarks.report import Row
 from benchmarks.streaming.servers import PEERS
+from shared.fleet import ROOT
 from shared.testing.websocket_server import WebSocketServer
 from shared.web.websocket import WebSocket, WebSocketClosed
 from shared.websocket_frames import Opcode, encode_frame
 
-ROOT = Path(__file__).parent.parent.parent
-ENVIRONMENT = ROOT / "var" / "bench" / "streaming-peers"
 SECONDS = 2.0
 JOINED = 500
 TICKER = (
@@ -34,8 +32,8 @@ TICKER = (
 def measure(rounds: int) -> list[Row]:
     """Rows of this file; a peer that can't be installed is left out, and a line says so."""
     readers = {"ours": [sys.executable, "-m", "benchmarks.streaming.ingest_ours"]}
-    if python := _peers_python():
-        readers |= {name: [python, str(PEERS / "ingest.py"), name] for name in ("websocket-app", "picows")}
+    if python := python_with(PEERS / "requirements.txt"):
+        readers |= {name: [str(python), str(PEERS / "ingest.py"), name] for name in ("websocket-app", "picows")}
     found: dict[str, list[float]] = {name: [] for name in readers}
     with WebSocketServer([("/stream", _flood)]) as server:
         for _ in range(rounds + 1):
@@ -66,18 +64,3 @@ def _frames_per_cpu_s(command: list[str], port: int) -> float:
         [*command, str(port), str(SECONDS)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     return float(done.stdout)
-
-
-def _peers_python() -> str | None:
-    """The interpreter of the peers' environment, made on first use."""
-    python = ENVIRONMENT / "bin" / "python"
-    stamp = ENVIRONMENT / "requirements.txt"
-    wanted = (PEERS / "requirements.txt").read_text()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(PEERS / "requirements.txt")]
-        if subprocess.run(install, capture_output=True, check=False).returncode:
-            sys.stderr.write("pip can't install the peers: ingest is measured alone\n")
-            return None
-        stamp.write_text(wanted)
-    return str(python)

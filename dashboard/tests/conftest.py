@@ -1,5 +1,8 @@
 """The dashboard over running services of its own: one fleet that nobody harms, or one for a test that does."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
@@ -8,11 +11,14 @@ from typing import Any, Self
 import pytest
 import urllib3
 
-from shared.fleet import read_fleet
+from shared.fleet import ROOT, read_fleet
 from shared.testing.process import ServiceProcess
 
 # Many tests share one client address; limits of services have tests of their own.
 FREE = {"RATE_LIMIT_ENABLED": "false"}
+# A fleet that asks for a login.
+CLOSED = {"AUTH_REQUIRED": "true", "FLEET_SECRET": "a secret of the fleet, long enough for it"}
+PASSWORD = "correct horse battery"  # of accounts in tests
 
 
 class DashboardFleet:
@@ -32,6 +38,7 @@ class DashboardFleet:
         self.simulator = self.services["market-simulator"]
         self.database = self.services["database-service"]
         self.streaming = self.services["websocket-streaming"]
+        self.gateway = self.services["auth-gateway"]
         self.dashboard = self.services["dashboard"]
         return self
 
@@ -53,6 +60,14 @@ class DashboardFleet:
         rows: list[dict[str, Any]] = self.ask("/api/fleet").json()["data"]["services"]
         return next(row for row in rows if row["name"] == name)
 
+    def account(self, name: str, role: str = "trader") -> None:
+        """A new account, made by hand on the machine, with PASSWORD."""
+        command = [sys.executable, "-m", "auth_gateway.admin", "create", name, f"{name}@example.org", "--role", role]
+        env = {"VAR_DIR": str(self.gateway.var_dir), "ENV_FILES": "false", "PATH": os.environ["PATH"]}
+        subprocess.run(
+            command, input=PASSWORD, text=True, check=True, env=env, cwd=ROOT / "auth-gateway", capture_output=True
+        )
+
 
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[DashboardFleet]:
@@ -65,4 +80,21 @@ def fleet() -> Iterator[DashboardFleet]:
 def own_fleet() -> Iterator[DashboardFleet]:
     """A fleet for one test, free to be killed, paused and restarted."""
     with DashboardFleet() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def closed_fleet() -> Iterator[DashboardFleet]:
+    """A fleet that asks for a login, with an account of each kind: ada, who trades, and rob, who reads."""
+    with DashboardFleet(**CLOSED) as running:
+        running.account("ada")
+        running.account("rob", "reader")
+        yield running
+
+
+@pytest.fixture
+def own_closed_fleet() -> Iterator[DashboardFleet]:
+    """The same with ada alone, for one test that harms it."""
+    with DashboardFleet(**CLOSED) as running:
+        running.account("ada")
         yield running

@@ -23,6 +23,8 @@ def test_the_description_names_the_calls_of_the_list_and_no_other_service_call(f
     offered = {(method.upper(), path) for path, item in paths.items() for method in item if path.startswith("/api/")}
     writes = {(method, path) for method, path in offered if method != "GET"}
     assert writes == {
+        ("POST", "/api/session"),
+        ("DELETE", "/api/session"),
         ("POST", "/api/market-simulator/sim/scenario"),
         ("DELETE", "/api/market-simulator/sim/scenario/{scenario_id}"),
     }

@@ -1,5 +1,6 @@
 """What is asked of the other services beside what the page asks: their health, their figures, the market."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -26,19 +27,23 @@ def asker(url: str) -> Ask:
 class Market:
     """Venue and symbols, as websocket-streaming says or last said."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Callable[[], Mapping[str, str]] = dict) -> None:
+        """`headers` go with each call."""
+        self._headers = headers
         self._client = HttpClient(url, timeout_s=WATCH_S, max_bytes=MAX_ANSWER)
         self._known: dict[str, Any] = {"venue": None, "symbols": []}
 
     def __call__(self) -> dict[str, Any]:
         """`venue`, `symbols` (the default ones), and `market_known`: False when nobody could be asked just now."""
         try:
-            stats = _document(self._client.send("GET", "/stats"))["data"]
-            symbols = _document(self._client.send("GET", "/symbols"))["data"]["default_symbols"]
-            self._known = {"venue": stats["venue"], "symbols": symbols}
+            venue = self._ask("/stats")["venue"]
+            self._known = {"venue": venue, "symbols": self._ask("/symbols")["default_symbols"]}
         except (Unavailable, KeyError, TypeError):
             return {**self._known, "market_known": False}
         return {**self._known, "market_known": True}
+
+    def _ask(self, path: str) -> Any:
+        return _document(self._client.send("GET", path, headers=self._headers()))["data"]
 
 
 def _document(answer: Answer) -> dict[str, Any]:

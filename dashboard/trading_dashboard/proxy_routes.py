@@ -3,21 +3,23 @@
 import contextlib
 import errno
 import gzip
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from flask import Response, request
 from pydantic import ConfigDict
 
-from shared.errors import Forbidden, InvalidInput, NotFound, Unavailable
+from shared.errors import InvalidInput, NotFound, Unavailable
 from shared.http_client import Answer as ServiceAnswer
 from shared.http_client import StreamedAnswer
-from shared.logger import request_id
 from shared.service import Service
 from shared.web.models import Answer, Body
 from shared.web.parsing import parse_json
 from trading_dashboard.allowed import CALLS, Call
+from trading_dashboard.logins import Logins, refuse_other_pages
+from trading_dashboard.stream_place import TUNNEL
 
 MAX_BODY = 100_000  # bytes
 WORTH_PACKING = 4000  # bytes of an answer
@@ -26,6 +28,8 @@ QUERY_SAFE = "!$&'()*+,;=:@/?%-._~"
 PASSED_BACK = (
     "Content-Disposition", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
 )  # fmt: skip
+
+HANDSHAKE = ("Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
 
 class Peer(Protocol):
@@ -56,13 +60,32 @@ class PassedAnswer(Answer):
     success: bool
 
 
-def add_proxy_routes(service: Service, peers: Mapping[str, Peer]) -> None:
+Connect = Callable[[str, Iterable[tuple[str, str]], socket.socket], None]  # (target, headers, client)
+
+
+def add_proxy_routes(service: Service, peers: Mapping[str, Peer], logins: Logins) -> None:
     """Register every call of the list."""
     for call in CALLS:
-        _add(service, call, peers[call.service])
+        _add(service, call, peers[call.service], logins)
 
 
-def _add(service: Service, call: Call, peer: Peer) -> None:
+def add_stream(service: Service, logins: Logins, connect: Connect) -> None:
+    """The page's Socket.IO by WebSocket, where a login is asked for: to the gateway, with the login of the cookie.
+
+    A script can set no header on a WebSocket, and a token in its address would have to be told to scripts, and to every
+    log on the way. So the stream comes through here, as everything else does.
+    """
+
+    def through(environ: dict[str, Any], client: socket.socket) -> None:
+        refuse_other_pages(environ)  # a WebSocket knows no CORS: any page on localhost may open one, with our cookie
+        handshake = [(name, environ.get(f"HTTP_{name.upper().replace('-', '_')}", "")) for name in HANDSHAKE]
+        headers = [*handshake, *logins.socket_headers(environ).items()]
+        connect(f"{TUNNEL}/?{environ.get('QUERY_STRING', '')}", headers, client)
+
+    service.tunnel(f"{TUNNEL}/", through)
+
+
+def _add(service: Service, call: Call, peer: Peer, logins: Logins) -> None:
     declared: dict[str, Any] = {"summary": f"{call.summary}, from {call.service}", "quiet": call.quiet}
     if call.method == "POST":
         declared |= {"body": PassedBody, "quick": _an_object, "max_body": MAX_BODY}
@@ -71,14 +94,16 @@ def _add(service: Service, call: Call, peer: Peer) -> None:
     else:
         declared |= {"answer": PassedAnswer}
 
-    @service.route(call.method, call.own_path, errors=(409, 422, 429), **declared)
+    @service.route(call.method, call.own_path, errors=(401, 403, 409, 422, 429), **declared)
     def pass_on(body: bytes | None = None, **parameters: str) -> Response:
         if call.method != "GET":
-            _refuse_other_pages()
+            refuse_other_pages(request.environ)
         target = _target(call.path, parameters)
         if call.streamed:
-            return _streamed(service, peer, call.streamed, peer.stream(target, _headers()))
-        answer = peer.send(call.method, target, body, _headers(body is not None))
+            found = logins.ask(lambda headers: peer.stream(target, headers))
+            return _streamed(service, peer, call.streamed, found)
+        typed = {} if body is None else {"Content-Type": "application/json"}
+        answer = logins.ask(lambda headers: peer.send(call.method, target, body, headers | typed))
         return _whole(peer, answer.status, answer.headers, answer.body)
 
 
@@ -86,13 +111,6 @@ def _an_object(data: bytes) -> bytes:
     if not isinstance(parse_json(data), dict):
         raise InvalidInput.field("body", "must be a JSON object")
     return data
-
-
-def _refuse_other_pages() -> None:
-    """A browser names the page that writes: only our own may. Programs send no Origin; they need no page to write."""
-    origin = request.headers.get("Origin")
-    if origin is not None and origin not in (f"http://{request.host}", f"https://{request.host}"):
-        raise Forbidden("only the dashboard's own page may do this")
 
 
 def _target(template: str, parameters: Mapping[str, str]) -> str:
@@ -104,11 +122,6 @@ def _target(template: str, parameters: Mapping[str, str]) -> str:
         path = path.replace(f"<{name}>", quote(value, safe=""))
     query = quote(request.query_string, safe=QUERY_SAFE)
     return f"{path}?{query}" if query else path
-
-
-def _headers(with_body: bool = False) -> dict[str, str]:
-    headers = {"X-Request-ID": request_id.get() or "", "X-Forwarded-For": request.remote_addr or ""}
-    return {**headers, "Content-Type": "application/json"} if with_body else headers
 
 
 def _passed_back(headers: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from shared.config import Settings, split_list
 from shared.fleet import FleetService, read_fleet
 from shared.service_urls import ServiceUrls, service_urls
 
-STREAMING = "websocket-streaming"
+STREAMING, GATEWAY = "websocket-streaming", "auth-gateway"
 
 
 def _stream(value: str) -> str:

@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+TUNNEL = "/api/websocket-streaming/socket.io"  # through the dashboard, as auth-gateway has it
+
 
 @dataclass(frozen=True, slots=True)
 class StreamPlace:
-    """`public`: STREAM_PUBLIC_URL. `port`: where websocket-streaming listens."""
+    """`public`: STREAM_PUBLIC_URL. `port`: where websocket-streaming listens. `tunnelled`: through the dashboard."""
 
     public: str
     port: int
+    tunnelled: bool = False
 
     def url(self, host: str) -> str:
         """The origin to connect to, for a page that was asked for at `host` (a Host header); empty: the page's own."""
-        if self.public.startswith("/"):
+        if self.tunnelled or self.public.startswith("/"):
             return ""
         if not self.public:
             return f"http://{_without_port(host)}:{self.port}"
@@ -22,8 +25,8 @@ class StreamPlace:
 
     @property
     def path(self) -> str:
-        """Socket.IO's path there."""
-        return f"{urlsplit(self.public).path.rstrip('/')}/socket.io"
+        """Socket.IO's path there; without a `/` before it: below wherever the page is."""
+        return TUNNEL[1:] if self.tunnelled else f"{urlsplit(self.public).path.rstrip('/')}/socket.io"
 
     def origins(self, host: str) -> list[str]:
         """What a page's policy has to allow beside its own origin."""

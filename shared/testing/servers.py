@@ -59,6 +59,13 @@ class Server:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """Of the parent, where there are children."""
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

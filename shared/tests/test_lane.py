@@ -2,7 +2,8 @@
 
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from shared.config import Settings
 from shared.service import Service, create_service
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
+from shared.voucher import HEADER, Voucher, make_voucher
 from shared.web.lane import MAX_AGAIN, MAX_AGAIN_BYTES, Lane
 from shared.web.models import Body, Headers, Query
 from shared.web.ride import MOST_TOGETHER
@@ -203,13 +205,80 @@ def test_a_get_with_a_body_or_another_method_goes_the_normal_way(gets: Lane) -> 
     assert gets.recognise(b"POST /all" + GET_HEADERS) is None
 
 
+# --- through the gateway
+
+SECRET = b"a secret of the fleet, long enough for it"
+FORWARDED = b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
+
+
+def vouched(address: str = "192.0.2.7", service: str = "database-service", secret: bytes = SECRET) -> bytes:
+    """The headers that the gateway sends along, by today's clock."""
+    header = make_voucher(secret, service, Voucher(address, "an account", "trader"), time.time())
+    return FORWARDED + f"{HEADER}: {header}\r\n".encode()
+
+
+def lane_of(**settings: str) -> Lane:
+    asked = Settings.read({"FLEET_SECRET": SECRET.decode(), **settings}, SCRATCH)
+    service: Service = create_service("database-service", asked, import_name="shared")
+
+    @service.route("GET", "/all", summary="All", hot=True)
+    def everything() -> dict[str, str]:
+        return {}
+
+    return Lane(service)
+
+
+def get(headers: bytes) -> bytes:
+    return b"GET /all HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n"
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("required", ["false", "true"])
+def test_a_request_with_a_voucher_is_taken_as_the_clients_whom_it_names(required: str) -> None:
+    taken = lane_of(AUTH_REQUIRED=required).recognise(get(vouched()))
+    assert taken is not None
+    assert taken.client == "192.0.2.7"
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("required", ["false", "true"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        lambda: FORWARDED,
+        lambda: vouched(secret=b"another secret of somebody, long enough"),
+        lambda: vouched(service="dashboard"),
+        lambda: vouched() + vouched("192.0.2.8").removeprefix(FORWARDED),
+        lambda: vouched() + b"X-Fleet-Other: 1\r\n",
+        lambda: FORWARDED + HEADER.encode() + b": .\r\n",
+    ],
+    ids=["none", "another secret", "another service", "two", "an unknown header", "rubbish"],
+)
+def test_one_without_a_voucher_that_holds_goes_the_normal_way(required: str, headers: Callable[[], bytes]) -> None:
+    assert lane_of(AUTH_REQUIRED=required).recognise(get(headers())) is None
+
+
+@pytest.mark.unit
+def test_where_vouchers_are_required_nothing_else_is_taken() -> None:
+    assert lane_of().recognise(get(b"")) is not None
+    assert lane_of(AUTH_REQUIRED="true").recognise(get(b"")) is None
+
+
+@pytest.mark.unit
+def test_a_voucher_is_judged_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane, seen = lane_of(AUTH_REQUIRED="true"), get(vouched())
+    assert lane.recognise(seen) is not lane.recognise(seen)
+    monkeypatch.setattr(lane, "_read_voucher", lambda _header: None)  # as when its minute is over
+    assert lane.recognise(seen) is None
+
+
 # --- how it is answered
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[tuple[ServiceProcess, ServiceProcess]]:
     """The same service with the lane and without."""
-    env = {"SCRATCH_REQUEST_S": "1"}
+    env = {"SCRATCH_REQUEST_S": "1", "FLEET_SECRET": SECRET.decode()}
     with ServiceProcess(SCRATCH, env) as first, ServiceProcess(SCRATCH, env | {"HOT_LANE": "false"}) as second:
         yield first, second
 
@@ -255,6 +324,15 @@ def alike(answer: Answer) -> Answer:
     assert re.fullmatch(r"[0-9a-f]{32}|mine", headers["x-request-id"])
     made = {} if headers["x-request-id"] == "mine" else {"x-request-id": "made"}
     return status, headers | {"date": "", "x-ratelimit-reset": ""} | made, body
+
+
+@pytest.mark.integration
+@pytest.mark.api
+def test_limits_count_the_client_whom_a_voucher_names(both: tuple[ServiceProcess, ServiceProcess]) -> None:
+    for service in both:
+        requests = [request(JSON + vouched(address)) for address in ("192.0.2.8", "192.0.2.8", "192.0.2.9")]
+        answers = [ask(service, each) for each in requests]
+        assert [headers["x-ratelimit-remaining"] for _, headers, _ in answers] == ["39", "38", "39"]
 
 
 @pytest.mark.integration

@@ -4,7 +4,7 @@ Of a request that costs 300 µs on the way through pywsgi, werkzeug, Flask and t
 a tenth (docs/adr/0003). So requests of a route that is declared `hot` are recognised in the bytes that have arrived,
 and only if every header is one of the few that such a request needs, once, in its plainest form. Whatever is different
 (Origin, Expect, chunks, proxies, percent-encoding, another spelling) is not taken and goes the normal way, with all
-that checks there.
+that checks there. Through the gateway comes the same request with a voucher, and counts as the client's whom it names.
 
 A function may answer `Later` (a commit that others share): the connection then waits for nothing, and the answer is
 sent from where it is resolved. That spares two switches of greenlets a request.
@@ -28,23 +28,27 @@ from shared.errors import FleetError, error_document
 from shared.later import Later
 from shared.logger import request_id
 from shared.openapi import PATH_PARAMETER, RouteSpec
+from shared.voucher import HEADER as HEADER_OF_VOUCHER
 from shared.web.answers import retry_after
 from shared.web.hall import SAFE_REQUEST_ID
 from shared.web.hosted import Hosted
 from shared.web.parsing import body_as, validate
+from shared.web.vouching import voucher_reader
 
 END = b"\r\n\r\n"
 ID = b"x-request-id"
 TRACEPARENT, TRACESTATE = b"traceparent", b"tracestate"
+VOUCHER = HEADER_OF_VOUCHER.lower().encode()
+FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})  # the gateway's; its voucher says who the client is
 # Nothing but printable ASCII; folded lines begin with a blank: refused.
 HEADER = re.compile(rb"[A-Za-z-]{1,40}:[ \t]?[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 KNOWN = frozenset(
     {
         b"host", b"content-type", b"content-length", b"connection", ID, b"user-agent", b"accept",
-        b"accept-encoding", b"accept-language", TRACEPARENT, TRACESTATE,
+        b"accept-encoding", b"accept-language", TRACEPARENT, TRACESTATE, VOUCHER, *FORWARDED,
     }
 )  # fmt: skip
-OF_ONE = frozenset({ID, TRACEPARENT, TRACESTATE})  # another with each request
+OF_ONE = frozenset({ID, TRACEPARENT, TRACESTATE, VOUCHER})  # another with each request
 COMMON = KNOWN - OF_ONE  # the same with every request of a client
 MAX_LINES, MAX_LINE = 1024, 200  # of those, and of their bytes
 MAX_AGAIN, MAX_AGAIN_BYTES = 1024, 1000  # of whole requests that are remembered
@@ -81,6 +85,7 @@ class HotRequest:
     headers: dict[bytes, bytes]
     path: str
     query: dict[str, str]
+    client: str = ""  # the address that a voucher names; empty: the peer's
     arguments: dict[str, Any] | None = None  # what the function gets, the body aside, once it was found right
 
 
@@ -100,6 +105,8 @@ class Lane:
         self._own_paths = {rule.rule for rule in service.app.url_map.iter_rules() if not rule.arguments}
         self._lines: dict[bytes, tuple[bytes, bytes]] = {}
         self._again: dict[bytes, HotRequest] = {}  # requests without a body, as they came: a client's next is the same
+        self._closed = service.settings.AUTH_REQUIRED
+        self._read_voucher = voucher_reader(service.name, service.settings, service.clock)
         self._allows_host = functools.lru_cache(maxsize=64)(lambda host: service.gate.allows_host(host.decode()))
 
     def recognise(self, seen: bytes) -> HotRequest | None:
@@ -124,9 +131,9 @@ class Lane:
                 return None
             headers[name] = value
         length = _length(route.spec, headers)
-        if length is None or not self._plain(headers):
+        if length is None or not self._plain(headers) or (client := self._client(headers)) is None:
             return None
-        request = HotRequest(route, end + len(END), length, headers, path or route.spec.path, query)
+        request = HotRequest(route, end + len(END), length, headers, path or route.spec.path, query, client)
         whole = request.head_bytes == len(seen) <= MAX_AGAIN_BYTES
         if whole and route.spec.body is None and OF_ONE.isdisjoint(headers):
             if len(self._again) >= MAX_AGAIN:
@@ -165,8 +172,18 @@ class Lane:
             and self._allows_host(headers.get(b"host", b""))
         )
 
+    def _client(self, headers: dict[bytes, bytes]) -> str | None:
+        """See `HotRequest.client`; None where the normal way is to judge."""
+        if (header := headers.get(VOUCHER)) is None:
+            return None if self._closed or not FORWARDED.isdisjoint(headers) else ""
+        try:
+            voucher = self._read_voucher(header.decode())
+        except OSError:  # there is no secret
+            return None
+        return voucher.address if voucher else None
+
     def answer(self, request: HotRequest, body: bytes, peer: str, send: Send) -> None:
-        """Run the request; `send` gets the answer's head without its last line, and its body, now or later.
+        """Run the request of `peer`; `send` gets the answer's head without its last line, and its body, now or later.
 
         Never raises; nor may `send`.
         """
@@ -201,7 +218,7 @@ class Lane:
         route = request.route
         spec = route.spec
         if spec.limit is not None and self._limits:
-            self._service.check_limit(spec, {"REMOTE_ADDR": peer}, extra)
+            self._service.check_limit(spec, {"REMOTE_ADDR": request.client or peer}, extra)
         if request.arguments is None:
             request.arguments = _arguments(request)
         if spec.body is None:

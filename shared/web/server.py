@@ -206,9 +206,7 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent carries no type
     def __init__(self, listener: Any, application: Any, service: Hosted, max_connections: int):
         super().__init__(listener, application, log=None, error_log=service.logger)
         self.logger = service.logger
-        # The lane knows no vouchers: where each request needs one, all go the normal way.
-        hot = service.settings.HOT_LANE and service.hot_routes and not service.settings.AUTH_REQUIRED
-        self.lane = Lane(service) if hot else None
+        self.lane = Lane(service) if service.settings.HOT_LANE and service.hot_routes else None
         self.connections = Connections(max_connections, service.logger)
         self.outgoing = Outgoing()
         self.in_flight = 0

@@ -10,6 +10,7 @@ import pytest
 import urllib3
 
 from shared.testing.process import ServiceProcess
+from tests.faults.conftest import NAMES
 from tests.faults.garbage import BadRequest, Operation, bad_bytes, bad_requests, operations
 from tests.faults.scale import scaled
 from tests.faults.watching import rss_mb
@@ -19,11 +20,16 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.api, pyte
 CALLERS = 8
 WARM_UP = 1000
 MAX_GROWTH_MB = 25
-PAGES = ("/", "/docs", "/api/docs")  # for people
+PASSED_ON = (f"/api/{name}{page}" for name in NAMES for page in ("", "/", "/docs"))
+PAGES = {"/", "/docs", "/api/docs", *PASSED_ON}  # for people
 # Below these another protocol is spoken, with errors of its own: the exchange's, and Engine.IO's.
 OTHER_PROTOCOLS = {
     "market-simulator": ("/api", "/fapi", "/dapi", "/futures"),
     "websocket-streaming": ("/socket.io",),
+    "auth-gateway": (
+        *(f"/api/market-simulator/{name}" for name in ("api", "fapi", "dapi", "futures")),
+        "/api/websocket-streaming/socket.io",
+    ),
 }
 
 

@@ -141,3 +141,33 @@ def test_signals_are_saved_on_and_say_the_hosts_time(wall_clock: WallClock) -> N
         assert len(history) == 39
         assert slowest_s < 2
         print(f"\nR18 database-service: {passed} saves over three jumps, the slowest {slowest_s * 1000:.0f} ms")
+
+
+def test_logins_last_and_limits_stay_exact_in_the_gateway(wall_clock: WallClock, simulator: ServiceProcess) -> None:
+    """An access token is dated by the wall clock; one that a jump ended is exchanged, and nobody logs in anew."""
+    env = {"SERVICE_URLS": f"market-simulator={simulator.base_url}", "RATE_LIMIT_AUTH_KEYS": "40"}
+    ada = {"email": "ada@example.org", "username": "ada", "password": "correct horse battery"}
+    with ServiceProcess("auth-gateway", env | wall_clock.environment) as gateway:
+        assert ask(gateway, "POST", "/auth/register", json=ada).status == 200
+        tokens = ask(gateway, "POST", "/auth/login", json=ada).json()["data"]
+        passed = 0
+        for offset in JUMPS_S:
+            wall_clock.jump(offset)
+            see(gateway, offset)
+            ended = ask(gateway, "GET", "/auth/validate", headers=bearer(tokens)).status
+            assert ended == (401 if offset > 0 else 200)
+            if ended == 401:
+                again = {"refresh_token": tokens["refresh_token"]}
+                tokens = ask(gateway, "POST", "/auth/refresh", json=again).json()["data"]
+            for _ in range(10):
+                assert ask(gateway, "GET", "/auth/keys", headers=bearer(tokens)).status == 200
+                passed += 1
+            assert ask(gateway, "GET", "/api/market-simulator/sim/status", headers=bearer(tokens)).status == 200
+        statuses = [ask(gateway, "GET", "/auth/keys", headers=bearer(tokens)).status for _ in range(20)]
+        assert statuses.count(200) == 40 - passed
+        assert set(statuses) == {200, 429}
+        print(f"\nR18 auth-gateway: {passed} calls over three jumps, one token exchanged, the limit exact")
+
+
+def bearer(tokens: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}

@@ -26,6 +26,9 @@ SECRETS = {
     "REDIS_URL": f"redis://:{QUOTED}@127.0.0.1:1/0",
     "REDIS_ENABLED": "true",  # away, so that its errors are told
     "LOG_LEVEL": "DEBUG",
+    "AUTH_SECRET": f"{FORM}, the key that signs access tokens",
+    "AUTH_SECRET_OLD": f"{FORM}, the key that signed them before",
+    "FLEET_SECRET": f"{FORM}, the key that signs the vouchers",
 }
 
 
@@ -58,6 +61,43 @@ def test_a_running_service_shows_no_secret(start: Start, name: str, log_format: 
         assert service.stop() == 0
         assert_no_secret([service.log])
         print(f"\nR20 {name} {log_format}: {count} answers and {len(service.log):,} characters of log, no canary")
+
+
+def test_the_gateway_logs_and_answers_nothing_that_opens_it(start: Start) -> None:
+    """What clients send and are given once: passwords, tokens, keys, a hook's secret and its address."""
+    with start("auth-gateway", LOG_LEVEL="DEBUG", SERVICE_URLS="database-service=http://127.0.0.1:1") as gateway:
+
+        def post(path: str, body: object, headers: dict[str, str] | None = None) -> urllib3.BaseHTTPResponse:
+            return urllib3.request("POST", gateway.base_url + path, json=body, headers=headers, retries=False)
+
+        ada = {"username": "ada", "password": f"{FORM} and more"}
+        post("/auth/register", ada | {"email": "ada@example.org"})
+        tokens = post("/auth/login", ada).json()["data"]
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        key = post("/auth/keys", {"name": "bot"}, bearer).json()["data"]["key"]
+        hook = post("/auth/hooks", {"name": "chart", "proof": "address_and_secret"}, bearer).json()["data"]
+        secrets = [tokens["access_token"], tokens["refresh_token"], key, hook["secret"], ada["password"]]
+        answers = [
+            post("/auth/login", ada | {"password": f"{FORM} is wrong"}),
+            post("/auth/register", ada | {"email": "no address"}),
+            post("/auth/password", {"old_password": f"{FORM} x", "new_password": f"{FORM} y"}, bearer),
+            post("/auth/refresh", {"refresh_token": tokens["refresh_token"] + "x"}),
+            post("/auth/refresh", {"refresh_token": FORM * 40}),
+            post("/auth/logout", {}, {"X-API-Key": key}),
+            post(hook["path"], {"symbol": "BTCUSDT", "secret": hook["secret"]}),
+            post(hook["path"], {"symbol": FORM, "secret": "tfh_wrong"}),
+            urllib3.request("GET", f"{gateway.base_url}/auth/validate?access_token={tokens['access_token']}"),
+            urllib3.request("GET", f"{gateway.base_url}/api/database-service/{key}", headers={"X-API-Key": key}),
+            urllib3.request("GET", f"{gateway.base_url}/auth/keys", headers=bearer),
+            urllib3.request("GET", f"{gateway.base_url}/metrics", headers=bearer),
+        ]
+        for answer in answers:
+            said = f"{dict(answer.headers)} {answer.data.decode()}"
+            assert not [secret for secret in secrets if secret in said], said
+            assert FORM not in said
+        assert gateway.stop() == 0
+        named_by_the_client_itself = gateway.log.replace(f"/api/database-service/{key}", "")
+        assert not [secret for secret in [*secrets, FORM, hook["id"]] if secret in named_by_the_client_itself]
 
 
 @pytest.mark.database

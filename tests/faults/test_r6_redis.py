@@ -28,6 +28,7 @@ CASES = [
     pytest.param("database-service", DATABASE | {"HOT_LANE": "false"}, id="database-service without the lane"),
     pytest.param("database-service", DATABASE | {"DB_ENABLED": "false"}, id="database-service storing in Redis"),
     pytest.param("websocket-streaming", {"RATE_LIMIT_PRICE": "1000000"}, id="websocket-streaming"),
+    pytest.param("auth-gateway", {"RATE_LIMIT_API_IP": "1000000"}, id="auth-gateway"),
 ]
 
 

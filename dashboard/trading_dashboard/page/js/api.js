@@ -1,6 +1,7 @@
 // The dashboard's own calls and, below /api/<service>/, those of the services.
 
 const PATIENCE_MS = 15_000;
+const SESSION = "/api/session";
 
 /** What went wrong: the service's own words where it has some. `retryAfter`: seconds until asking again makes sense. */
 export class ApiError extends Error {
@@ -24,12 +25,13 @@ async function call(method, path, body, { signal } = {}) {
     throw new ApiError({ message: "the dashboard's service does not answer" });
   }
   if (answer.ok && data.success) return data;
+  if (answer.status === 401 && path !== SESSION) api.over();
   throw new ApiError(data.error ?? { message: `answered ${answer.status}` }, answer.status, Number(answer.headers.get("Retry-After")) || 0);
 }
 
 /**
  * Ask at once and again `every_ms` after each answer, not while nobody looks at the page, and no sooner than the service
- * wants. Returns what ends it; after that neither function is called.
+ * wants. Returns what ends it; after that neither function is called. Without a login nothing is asked any more.
  */
 function poll(path, every_ms, onData, onError) {
   const ended = new AbortController();
@@ -42,7 +44,7 @@ function poll(path, every_ms, onData, onError) {
     try {
       onData(await call("GET", path, undefined, { signal: ended.signal }));
     } catch (error) {
-      if (ended.signal.aborted) return;
+      if (ended.signal.aborted || error.status === 401) return;
       wait_ms = Math.max(every_ms, (error.retryAfter ?? 0) * 1000);
       onError(error);
     }
@@ -63,6 +65,8 @@ function poll(path, every_ms, onData, onError) {
 }
 
 export const api = {
+  /** A login is needed for what was asked: there is none, or it is over. */
+  over: () => {},
   get: (path, options) => call("GET", path, undefined, options),
   post: (path, body, options) => call("POST", path, body, options),
   delete: (path, options) => call("DELETE", path, undefined, options),

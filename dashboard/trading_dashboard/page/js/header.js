@@ -10,7 +10,7 @@ const STATES = {
 const VENUE_MS = 15_000;
 
 /** Fills the bar and keeps it true. */
-export function head(bar, { api, live, store, page, listed }) {
+export function head(bar, { api, live, store, page, listed, leave }) {
   const symbol = el("input", { name: "symbol", list: "listed", maxlength: 32, autocomplete: "off", spellcheck: "false", autocapitalize: "characters" });
   const market = el("select", { name: "market" }, ...options([["spot", "spot"], ["futures", "futures"]]));
   const interval = el("select", { name: "interval" }, ...options(INTERVALS.map((one) => [one, one])));
@@ -20,7 +20,7 @@ export function head(bar, { api, live, store, page, listed }) {
   const offered = el("datalist", { id: "listed" });
   const controls = { symbol, market, interval, theme };
   bar.append(
-    el("p", { class: "where" }, venue, state),
+    el("p", { class: "where" }, venue, state, page.login && el("span", {}, `Logged in as ${page.login.role}. `, el("button", { type: "button", class: "link", onclick: leave }, "Log out"))),
     el("form", { class: "choices", onsubmit: (event) => event.preventDefault() },
       labelled("Symbol", symbol), offered, labelled("Market", market), labelled("Interval", interval), labelled("Theme", theme)),
   );

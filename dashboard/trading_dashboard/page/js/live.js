@@ -48,6 +48,11 @@ class Live extends EventTarget {
     if (this.#socket.connected) this.#socket.emit(event, payload);
   }
 
+  /** For good: nothing is received any more. */
+  close() {
+    this.#socket.close();
+  }
+
   #topic(symbol, channel, market, interval) {
     const wish = { symbol, channel, market, interval: channel === "klines" ? interval : "" };
     const key = nameOf(wish);
@@ -117,7 +122,9 @@ function wishOf(topics) {
   };
 }
 
-/** `stream`: as /api/page has it. */
-export function connect({ url, path }) {
-  return new Live(io(url || location.origin, { path, transports: ["websocket", "polling"], tryAllTransports: true, reconnectionDelayMax: 3000 }));
+/** `stream` and `login`: as /api/page has them. With a login all comes by WebSocket, which the dashboard passes on. */
+export function connect({ stream, login }) {
+  const path = stream.path.startsWith("/") ? stream.path : new URL(stream.path, document.baseURI).pathname;
+  const transports = login ? ["websocket"] : ["websocket", "polling"];
+  return new Live(io(stream.url || location.origin, { path, transports, tryAllTransports: true, reconnectionDelayMax: 3000 }));
 }

@@ -12,7 +12,7 @@ const FED = { // the panels that a service's numbers come to
 };
 const FIGURES = ["Up for", "Dependencies", "Requests", "Errors", "Memory", "Processor", "Answered in"];
 
-export function mount(element, { api }) {
+export function mount(element, { api, page }) {
   const fresh = freshness(element, "The dashboard's own service", 3 * PERIOD_MS);
   const spoken = el("p", { class: "unseen", role: "status" });
   const summary = el("p", { class: "note" });
@@ -22,7 +22,7 @@ export function mount(element, { api }) {
 
   function paint(data) {
     fresh.ok();
-    fill(cards, data.services, (service) => service.name, card, update);
+    fill(cards, data.services, (service) => service.name, (service) => card(service, page.login), update);
     const away = data.services.filter((service) => service.state !== "ready");
     say(summary, away.length ? away.map((service) => `${service.title} is ${STATES[service.state].toLowerCase()}.`).join(" ") : "Every service is ready.");
     const changes = data.services.filter((service) => known.has(service.name) && known.get(service.name) !== service.state);
@@ -37,12 +37,12 @@ export function mount(element, { api }) {
   };
 }
 
-function card(service) {
+function card(service, login) {
   const docs = `${location.protocol}//${location.hostname}:${service.port}/docs`;
   return el("li", { class: "service" },
     el("h3", {}, service.title), el("p", { class: "state" }), el("p", { class: "why" }),
     el("dl", { class: "facts" }, ...pairs(FIGURES.map((name) => [name, "–"]))),
-    el("a", { href: docs, rel: "noreferrer", target: "_blank" }, `API of ${service.title}`));
+    login ? null : el("a", { href: docs, rel: "noreferrer", target: "_blank" }, `API of ${service.title}`));
 }
 
 function update(node, service) {

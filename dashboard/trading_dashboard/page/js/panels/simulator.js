@@ -18,7 +18,7 @@ export function mount(element, { api, store, page }) {
 
   function decide({ venue }) {
     const ours = venue === "simulator";
-    if (ours && !unmount) unmount = controls(place, { api, store });
+    if (ours && !unmount) unmount = controls(place, { api, store, login: page.login });
     if (!ours && unmount) close();
     say(away, ours ? "" : venue ? `Prices come from ${venue}: there is nothing to control here.` : "Nobody says yet where prices come from.");
   }
@@ -37,15 +37,17 @@ export function mount(element, { api, store, page }) {
   };
 }
 
-function controls(element, { api, store }) {
+function controls(element, { api, store, login }) {
+  const watching = login && !login.writes ? `Your role, ${login.role}, watches: it begins and ends nothing.` : "";
   const fresh = freshness(element, "Market Simulator", 3 * PERIOD_MS);
   const menu = el("select", { name: "scenario" });
   const about = el("p", { class: "small" });
   const fields = el("div", { class: "filters" });
   const said = el("p", { class: "note", role: "status" });
-  const form = el("form", {}, labelled("Scenario", menu), about, fields, el("div", { class: "buttons" }, el("button", { type: "submit", class: "main" }, "Start")));
+  const form = el("form", {}, labelled("Scenario", menu), about, fields, el("div", { class: "buttons" }, el("button", { type: "submit", class: "main", disabled: Boolean(watching) }, "Start")));
   const running = el("ul", { class: "runs" });
   const ended = el("ul", { class: "runs" });
+  say(said, watching);
   element.append(fresh.element, form, said, el("h3", {}, "Runs now"), running, el("h3", {}, "Ended"), ended);
   let scenarios = [];
   let symbols = [];
@@ -94,7 +96,7 @@ function controls(element, { api, store }) {
     }
     const runs = status.scenarios.filter((one) => one.running);
     const over = status.scenarios.filter((one) => !one.running).sort((one, other) => other.ended_at.localeCompare(one.ended_at));
-    fill(running, runs.length ? runs : [null], (one) => one?.id ?? "none", (one) => run(one, end), updateRun);
+    fill(running, runs.length ? runs : [null], (one) => one?.id ?? "none", (one) => run(one, watching ? null : end), updateRun);
     fill(ended, over.length ? over.slice(0, ENDED) : [null], (one) => one?.id ?? "none", (one) => run(one), updateRun);
   }
 

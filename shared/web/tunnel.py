@@ -1,11 +1,11 @@
-"""WebSockets through the gateway: the upgrade request goes to the service as it came, then bytes flow both ways."""
+"""WebSockets through a service to another: the upgrade request goes there, then bytes flow both ways."""
 
 import socket
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import gevent
 
-from auth_gateway.headers import Pairs
 from shared.errors import Unavailable
 
 CONNECT_S, ANSWER_S = 1.0, 10.0
@@ -14,7 +14,7 @@ CHUNK_BYTES = 65_536
 MAX_HEAD = 16_384
 
 
-def tunnel(url: str, target: str, headers: Pairs, client: socket.socket) -> None:
+def tunnel(url: str, target: str, headers: Iterable[tuple[str, str]], client: socket.socket) -> None:
     """Connect `client` with the WebSocket at `target` of the service at `url`; returns when either leaves.
 
     Raises Unavailable, before anything was sent to the client, when the service does not answer. What the service

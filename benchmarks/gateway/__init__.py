@@ -1,0 +1,1 @@
+"""auth-gateway's figures, beside nginx and a usual gateway in Python."""
