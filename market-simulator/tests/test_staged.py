@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from market_simulator.effects import BookEffect, Moment, Side, SideName, Spoofing, ThinBook
 from market_simulator.generated import GeneratedMarket
-from market_simulator.market import UNIT, BookTicker, BookView, DepthUpdate, Event, SymbolMarket, Trade
-from market_simulator.order_book import OrderBook
+from market_simulator.market import UNIT, BookView, Event, SymbolMarket, Trade
 from market_simulator.recorded import RecordedMarket
 from market_simulator.repricing import flash_crash, gap, pump
 from market_simulator.staged import StagedMarket
@@ -20,6 +19,8 @@ from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape_reader import load_tape
 from market_simulator.washed_history import Washed
 from market_simulator.washing import WashTrading
+
+from .rebuilt import replay
 
 TAPES = Path(__file__).parent.parent / "tape"
 FIRST_MS = 1_786_200_000_000  # 2026-08-08T14:40:00Z
@@ -86,28 +87,6 @@ NAMES = ("flash_crash", "pump", "gap", "thin_book", "spoofing", "wash_trading")
 
 def run(market: StagedMarket, to_ms: int, from_ms: int, step_ms: int = 20) -> list[Event]:
     return [event for at_ms in range(from_ms + step_ms, to_ms + 1, step_ms) for event in market.advance(at_ms)]
-
-
-def replay(before: BookView, events: Sequence[Event]) -> tuple[OrderBook, int]:
-    """Rebuild the book as a client does; the number of bookTickers that had a depth update's id, and equalled it."""
-    book, update_id, compared = OrderBook(before.bids, before.asks), before.last_update_id, 0
-    told = [event for event in events if isinstance(event, BookTicker)]
-    assert all(later.update_id > earlier.update_id for earlier, later in pairwise(told))
-    tickers = {event.update_id: event for event in told}
-    for event in events:
-        if not isinstance(event, DepthUpdate):
-            continue
-        assert event.first_id == update_id + 1
-        update_id = event.last_id
-        book.apply(event.bids, event.asks)
-        bid, ask = book.best()
-        assert bid is not None
-        assert ask is not None
-        assert bid[0] < ask[0], f"crossed at {update_id}"
-        if ticker := tickers.get(update_id):
-            assert (ticker.bid, ticker.ask) == (bid, ask), f"bookTicker {update_id}"
-            compared += 1
-    return book, compared
 
 
 def check_history(market: StagedMarket, events: Sequence[Event], now_ms: int) -> int:

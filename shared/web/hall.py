@@ -76,7 +76,12 @@ def furnish(
     gate = Gatekeeper(settings)
     app.url_map.merge_slashes = False  # its redirect would be HTML
     CORS(app, origins=gate.cors_origins(), supports_credentials=False, send_wildcard=False, expose_headers=EXPOSED)
+    _answer_errors(app, recorder, other_shapes)
+    _look_at_each_request(app, recorder, gate)
+    return gate
 
+
+def _answer_errors(app: Flask, recorder: Recorder, other_shapes: dict[str, ErrorHandler]) -> None:
     def answer_error(error: FleetError) -> Response:
         shape = next((handler for prefix, handler in other_shapes.items() if request.path.startswith(prefix)), None)
         return (shape or error_answer)(error)
@@ -89,6 +94,14 @@ def furnish(
 
     def on_bug(error: Exception) -> Response:
         return answer_error(recorder.bug(request.method, request.path, error))
+
+    app.register_error_handler(FleetError, answer_error)
+    app.register_error_handler(HTTPException, on_http_error)
+    app.register_error_handler(Exception, on_bug)
+
+
+def _look_at_each_request(app: Flask, recorder: Recorder, gate: Gatekeeper) -> None:
+    """Who may call, before; headers, log and metrics, after."""
 
     def before() -> None:
         environ = request.environ  # Headers.get makes and drops an exception for each header that is missing
@@ -128,7 +141,3 @@ def furnish(
     app.before_request(before)
     app.after_request(after)
     app.teardown_request(teardown)
-    app.register_error_handler(FleetError, answer_error)
-    app.register_error_handler(HTTPException, on_http_error)
-    app.register_error_handler(Exception, on_bug)
-    return gate

@@ -16,6 +16,14 @@ def set_alert(panel: Locator, symbol: str, level: float, *, kind: str = "crosses
     panel.get_by_role("button", name="Set alert").click()
 
 
+def remove_for_good(panel: Locator, listed: Locator) -> None:
+    """Remove the only alert: it leaves its list, and stays away over a reload."""
+    panel.get_by_role("button", name="Remove").click()
+    expect(listed).to_have_text("none")
+    panel.page.reload()
+    expect(listed).to_have_text("none")
+
+
 def test_a_price_that_is_reached_is_told_at_once_and_kept_over_a_reload(
     stored: DashboardFleet, open_page: OpenPage
 ) -> None:
@@ -35,10 +43,7 @@ def test_a_price_that_is_reached_is_told_at_once_and_kept_over_a_reload(
     page.reload()
     expect(fired).to_contain_text("ETHUSDT reaches")
     expect(waiting).to_have_text("none")
-    panel.get_by_role("button", name="Remove").click()
-    expect(fired).to_have_text("none")
-    page.reload()
-    expect(fired).to_have_text("none")
+    remove_for_good(panel, fired)
 
 
 def test_a_waiting_one_stays_over_a_reload_until_it_is_removed(stored: DashboardFleet, open_page: OpenPage) -> None:
@@ -51,10 +56,7 @@ def test_a_waiting_one_stays_over_a_reload_until_it_is_removed(stored: Dashboard
     page.reload()
     expect(waiting).to_contain_text("moves by 45 %")
     expect(waiting).not_to_contain_text("not yet")
-    panel.get_by_role("button", name="Remove").click()
-    expect(waiting).to_have_text("none")
-    page.reload()
-    expect(waiting).to_have_text("none")
+    remove_for_good(panel, waiting)
 
 
 def test_a_symbol_that_nobody_lists_is_refused_in_words(stored: DashboardFleet, open_page: OpenPage) -> None:

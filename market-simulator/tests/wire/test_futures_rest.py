@@ -1,6 +1,5 @@
 """Futures' REST calls against a recorded and a generated perpetual at one instant: shapes, weights, errors."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,36 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_simulator.futures_markets import FuturesListing, FuturesMarkets
-from market_simulator.market import SymbolMarket
 from market_simulator.spot_markets import SpotMarkets
 from market_simulator.wire.errors import ExchangeError
 from market_simulator.wire.rest import Rest
 
+from .still import NOW_MS, Still
+
 pytestmark = pytest.mark.unit
 
-NOW_MS = 1_790_000_000_000
 TAPES = Path(__file__).parents[2] / "tape"
 BAR = "klines?symbol=BTCUSDT&interval=1m"
-
-
-class Still:
-    """Markets at one instant."""
-
-    def __init__(self, markets: Mapping[str, SymbolMarket]) -> None:
-        self._markets = markets
-
-    def now_ms(self) -> int:
-        return NOW_MS
-
-    def find(self, symbol: str) -> SymbolMarket | None:
-        return self._markets.get(symbol)
-
-    def all(self) -> Mapping[str, SymbolMarket]:
-        return self._markets
-
-    def catch_up(self, symbol: str) -> int:
-        self._markets[symbol].advance(NOW_MS)
-        return NOW_MS
 
 
 @pytest.fixture(scope="module")

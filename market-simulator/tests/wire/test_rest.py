@@ -1,6 +1,5 @@
 """REST calls against the recorded market: shapes, weights, and the exchange's own error for everything wrong."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,45 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_simulator.market import SymbolMarket
 from market_simulator.recorded import RecordedMarket
 from market_simulator.symbols import RECORDED
 from market_simulator.tape_reader import load_tape
 from market_simulator.wire.errors import ExchangeError
 from market_simulator.wire.rest import Rest
 
+from .still import NOW_MS, Still
+
 pytestmark = pytest.mark.unit
 
-NOW_MS = 1_790_000_000_000
 TAPES = Path(__file__).parents[2] / "tape"
-
-
-class Still:
-    """The recorded markets at one instant."""
-
-    def __init__(self) -> None:
-        self._markets: dict[str, SymbolMarket] = {
-            info.symbol: RecordedMarket(info, load_tape(TAPES / f"binance-spot-{info.symbol.lower()}_20240808.txt.gz"))
-            for info in RECORDED
-        }
-
-    def now_ms(self) -> int:
-        return NOW_MS
-
-    def find(self, symbol: str) -> SymbolMarket | None:
-        return self._markets.get(symbol)
-
-    def all(self) -> Mapping[str, SymbolMarket]:
-        return self._markets
-
-    def catch_up(self, symbol: str) -> int:
-        self._markets[symbol].advance(NOW_MS)
-        return NOW_MS
 
 
 @pytest.fixture(scope="module")
 def rest() -> Rest:
-    return Rest(Still())
+    tapes = {info: TAPES / f"binance-spot-{info.symbol.lower()}_20240808.txt.gz" for info in RECORDED}
+    return Rest(Still({info.symbol: RecordedMarket(info, load_tape(tape)) for info, tape in tapes.items()}))
 
 
 def ask(rest: Rest, name: str, unit: str | None = None) -> tuple[Any, int]:
