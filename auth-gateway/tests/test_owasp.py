@@ -376,6 +376,10 @@ def test_no_address_that_a_client_names_is_ever_asked(
     assert elsewhere.asked == []
 
 
+def health_of(gateway: Gateway) -> Any:
+    return gateway.ask("GET", "/api/health").json()["data"]["services"]["database-service"]["status"]
+
+
 def test_a_services_redirect_goes_to_the_client_and_is_not_followed(
     gateway: Gateway, rogue: Rogue, elsewhere: HttpServer, trader: dict[str, str]
 ) -> None:
@@ -383,7 +387,7 @@ def test_a_services_redirect_goes_to_the_client_and_is_not_followed(
         rogue.answers["/moved"] = json_reply({}, status, {"Location": elsewhere.url})
         rogue.answers["/health"] = json_reply({}, status, {"Location": elsewhere.url})
         assert raw(gateway, "GET", "/api/database-service/moved", trader)[0] == status
-        assert gateway.ask("GET", "/api/health").json()["data"]["services"]["database-service"]["status"] == "down"
+    wait_until(lambda: health_of(gateway) == "down")  # one look serves for a second
     rogue.answers.pop("/health")
     assert elsewhere.asked == []
 
