@@ -17,6 +17,7 @@ import argon2
 import pytest
 import sqlalchemy as sa
 
+from auth_gateway.attempts import MAX_FAILURES, STRANGERS_TRIES
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.settings import AuthSettings
 from auth_gateway.stores.schema import accounts
@@ -167,6 +168,22 @@ def test_an_unknown_name_costs_as_much_work_as_a_wrong_password(ada: Client, mon
     assert checked[0] == checked[1] == "$argon2id$v=19$m=19456,t=2,p=1"
 
 
+def test_a_key_guesses_no_password_and_wrong_old_ones_are_counted_like_logins(ada: Client) -> None:
+    key = bearer(ada.ok("POST", "/auth/keys", {"name": "bot", "scopes": ["*:write"]})["key"])
+    change = {"old_password": ADA["password"], "new_password": "another good sentence"}
+    ada.refused(403, "POST", "/auth/password", change, key)
+    for _ in range(MAX_FAILURES):
+        ada.refused(401, "POST", "/auth/login", {"username": "ada", "password": "wrong"}, {})
+    elsewhere = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.9"}}
+    http = ada.service.app.test_client()
+
+    def guess() -> int:
+        wrong = change | {"old_password": "wrong"}
+        return http.post("/auth/password", json=wrong, headers=ada.headers, **elsewhere).status_code
+
+    assert [guess() for _ in range(STRANGERS_TRIES + 2)] == [401] * STRANGERS_TRIES + [429] * 2
+
+
 # API3: fields
 
 
@@ -206,6 +223,17 @@ def test_answers_show_what_they_should_and_no_more(ada: Client) -> None:
 # API4: resources
 
 
+def test_one_ipv6_network_has_one_limit(limited: Client) -> None:
+    http = limited.service.app.test_client()
+
+    def register(number: int, address: str) -> int:
+        account = ADA | {"email": f"{number}@example.org", "username": f"robot{number}"}
+        return http.post("/auth/register", json=account, environ_overrides={"REMOTE_ADDR": address}).status_code
+
+    assert [register(number, f"2001:db8::{number + 1}") for number in range(4)] == [200, 200, 200, 429]
+    assert register(9, "2001:db8:0:1::1") == 200
+
+
 def test_a_body_over_ten_megabytes_goes_no_further_than_the_gateway(
     gateway: Gateway, rogue: Rogue, trader: dict[str, str]
 ) -> None:
@@ -230,6 +258,35 @@ def test_logins_past_the_queues_bound_are_asked_to_come_again() -> None:
 
 
 # API5: functions
+
+
+def test_before_a_service_has_said_what_its_calls_need_nobody_passes(tmp_path: Path, migrated_sqlite: bytes) -> None:
+    (tmp_path / "auth.sqlite3").write_bytes(migrated_sqlite)
+    silent = Rogue()
+    silent.answers["/openapi.json"] = json_reply({}, 503)
+    with HttpServer(silent) as server:
+        urls = f"database-service={server.url}"
+        for client in running(settings_for(tmp_path, SERVICE_URLS=urls, AUTH_REQUIRED="true", FLEET_SECRET=SECRET)):
+            client.register()
+            client.login()
+            for headers in ({}, client.headers):
+                for method in ("GET", "POST", "DELETE"):
+                    client.refused(503, method, "/api/database-service/danger", {}, headers)
+            assert {target for _, target, _ in silent.seen} == {"/openapi.json"}
+
+
+def test_prices_of_all_need_what_prices_of_one_need(gateway: Gateway, trader: dict[str, str]) -> None:
+    asked = {"name": "bot", "scopes": ["websocket-streaming:read"], "symbols": ["BTCUSDT"]}
+    key = {"X-API-Key": gateway.ask("POST", "/auth/keys", asked, **trader).json()["data"]["key"]}
+    asked = {"name": "bot", "scopes": ["database-service:read"]}
+    foreign = {"X-API-Key": gateway.ask("POST", "/auth/keys", asked, **trader).json()["data"]["key"]}
+    statuses = {
+        query: [gateway.ask("GET", f"/api/market/prices{query}", **who).status for who in ({}, foreign, key, trader)]
+        for query in ("", "?symbols=BTCUSDT", "?symbols=BTCUSDT,ETHUSDT")
+    }
+    assert statuses["?symbols=BTCUSDT"] == [401, 403, 200, 200]
+    assert statuses["?symbols=BTCUSDT,ETHUSDT"] == [401, 403, 403, 200]
+    assert statuses[""][:3] == [401, 403, 403]
 
 
 DISGUISES = [
