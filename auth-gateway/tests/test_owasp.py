@@ -260,6 +260,15 @@ def test_logins_past_the_queues_bound_are_asked_to_come_again() -> None:
 # API5: functions
 
 
+def test_who_registers_on_a_closed_fleet_reads_until_an_administrator_says_more(gateway: Gateway) -> None:
+    account = {"email": "nina@example.org", "username": "nina", "password": ADA["password"]}
+    assert gateway.ask("POST", "/auth/register", account).json()["data"]["role"] == "reader"
+    write: tuple[str, str, Any] = ("POST", "/api/database-service/signals/save", {})
+    assert gateway.ask(*write, **gateway.token("nina")).status == 403
+    assert gateway.by_hand("change", "nina", "--role", "trader").returncode == 0
+    assert gateway.ask(*write, **gateway.token("nina")).status == 200
+
+
 def test_before_a_service_has_said_what_its_calls_need_nobody_passes(tmp_path: Path, migrated_sqlite: bytes) -> None:
     (tmp_path / "auth.sqlite3").write_bytes(migrated_sqlite)
     silent = Rogue()
