@@ -5,6 +5,8 @@ import os
 import secrets
 from pathlib import Path
 
+MIN_BYTES = 32
+
 
 def kept_secret(path: Path) -> bytes:
     """What the file holds, made with 256 random bits if there is none; whole or not there at any moment.
@@ -22,4 +24,7 @@ def kept_secret(path: Path) -> bytes:
                 os.link(made, path)
         finally:
             made.unlink()
-    return path.read_text("ascii").strip().encode()
+    secret = path.read_text("ascii").strip().encode()
+    if len(secret) < MIN_BYTES:
+        raise OSError(f"{path} holds no secret of {MIN_BYTES} bytes; remove it, and start again")
+    return secret

@@ -28,6 +28,7 @@ from typing import Any, ParamSpec, Self
 from flask import Response, after_this_request, json, make_response, request
 from flask.typing import ResponseReturnValue
 
+from shared.addresses import subscriber
 from shared.config import Settings, config, split_list
 from shared.errors import ConfigError, RateLimited, Unavailable, error_document
 from shared.redis_cache import RedisCache
@@ -220,7 +221,7 @@ def rate_limit(
             if not config.RATE_LIMIT_ENABLED:
                 return view(*args, **kwargs)
             used = limiter or _process_limiter()
-            decision = used.check(name, client_address(request.environ), requests_per_minute)
+            decision = used.check(name, subscriber(client_address(request.environ)), requests_per_minute)
 
             # Not on the view's own result: an answer made by an error handler bears the headers too.
             @after_this_request

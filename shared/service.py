@@ -17,6 +17,7 @@ from typing import Any, Literal
 from flask import Flask, Response, g, request
 
 from shared import logger as logger_module
+from shared.addresses import subscriber
 from shared.clock import Clock, SystemClock
 from shared.config import Settings, config
 from shared.fleet import read_fleet
@@ -112,7 +113,7 @@ class Service:
         """Count a client's call; what the answer says of the limit goes into `headers`. Raises RateLimited."""
         if not self.settings.RATE_LIMIT_ENABLED or spec.limit is None:
             return
-        decision = self.limiter.check(f"{self.name}:{spec.path}", client_address(environ), spec.limit)
+        decision = self.limiter.check(f"{self.name}:{spec.path}", subscriber(client_address(environ)), spec.limit)
         headers |= decision.headers()
         if not decision.allowed:
             raise decision.refusal()

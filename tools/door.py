@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from shared.config import Port, Settings
-from shared.errors import ConfigError, FleetError, Forbidden, Unavailable, error_document
+from shared.errors import ConfigError, FleetError, Forbidden, RateLimited, Unavailable, error_document
 from shared.fleet import ROOT, Fleet, read_fleet
 from shared.service_urls import ServiceUrls, service_urls
 from shared.web.hall import HTTP_ERRORS
@@ -36,6 +36,7 @@ ERRORS: dict[tuple[int, ...], FleetError] = {
     (405,): HTTP_ERRORS[405],
     (413,): HTTP_ERRORS[413],
     (414,): HTTP_ERRORS[414],
+    (429,): RateLimited("too many connections from one address"),
     (502, 503, 504): AWAY,
 }
 

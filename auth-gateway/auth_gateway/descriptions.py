@@ -1,11 +1,12 @@
 """What the services say of themselves: their OpenAPI documents, asked for when needed and kept for a while."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from auth_gateway.needs import Needs
 from auth_gateway.upstream import read_object
-from shared.errors import FleetError
+from shared.errors import FleetError, Unavailable
 
 KEEP_S = 60.0
 RETRY_S = 2.0  # after a service that did not answer
@@ -34,25 +35,39 @@ class Descriptions:
 
     def __init__(self, ask: Ask, services: Iterable[str], monotonic: Callable[[], float]):
         self._ask_for, self._monotonic = ask, monotonic
+        self._first = threading.Lock()
+        self.changes = 0  # how often a document became another
         self._documents: dict[str, dict[str, Any]] = {}
         self._needs = {name: Needs() for name in services}
         self._until = dict.fromkeys(self._needs, float("-inf"))
 
     def needs(self, service: str) -> Needs:
-        """What its calls need."""
-        self.document(service)
+        """What its calls need. Raises Unavailable while it has never said."""
+        if self.document(service) is None:
+            raise Unavailable(f"{service} has not said yet what its calls need; try again")
         return self._needs[service]
 
     def document(self, service: str) -> dict[str, Any] | None:
         """Its OpenAPI document; None while it never gave one. Blocks as long as the service takes."""
-        now = self._monotonic()
-        if now >= self._until[service]:
-            self._until[service] = now + RETRY_S  # meanwhile others go on with what is known
-            found = self._ask(service)
-            if found is not None:
-                self._until[service] = now + KEEP_S
-                self._documents[service], self._needs[service] = found, Needs(found)
+        if service not in self._documents:
+            with self._first:  # nobody goes on with what nobody knows
+                self._look(service)
+        else:
+            self._look(service)
         return self._documents.get(service)
+
+    def _look(self, service: str) -> None:
+        now = self._monotonic()
+        if now < self._until[service]:
+            return
+        self._until[service] = now + RETRY_S  # meanwhile others go on with what is known
+        found = self._ask(service)
+        if found is None:
+            return
+        self._until[service] = now + KEEP_S
+        if found != self._documents.get(service):
+            self._documents[service], self._needs[service] = found, Needs(found)
+            self.changes += 1
 
     def _ask(self, service: str) -> dict[str, Any] | None:
         try:

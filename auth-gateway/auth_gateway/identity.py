@@ -13,6 +13,7 @@ from auth_gateway.denylist import Denylist
 from auth_gateway.permissions import ROLE_SCOPES, narrowed
 from auth_gateway.sessions import token_hash
 from auth_gateway.tokens import AccessTokens, refused
+from shared.errors import Forbidden
 
 KEY_MEMORY_S = 5.0  # how long another process may go on taking a key that this one revoked
 MAX_KEYS_REMEMBERED = 10_000
@@ -95,3 +96,9 @@ class Doorkeeper:
         key = self._keys.key_by_hash(hashed)
         account = self._accounts.account(key.account_id) if key is not None else None
         return (key, account) if key is not None and account is not None else None
+
+
+def by_login(who: Identity) -> None:
+    """Raises Forbidden for a key: one that could make keys, hooks or a password would outlive its own revocation."""
+    if who.key_id is not None:
+        raise Forbidden("this is for whoever is logged in, not for a key")

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from auth_gateway.api_keys import ApiKey, ApiKeyStore, new_secret, shown_part
 from auth_gateway.audit import AuditLog, Event
-from auth_gateway.identity import Doorkeeper, Identity, Worker
+from auth_gateway.identity import Doorkeeper, Identity, Worker, by_login
 from auth_gateway.permissions import check_scopes, narrowed
 from auth_gateway.plans import FIRST_PLAN, PLANS
 from auth_gateway.sessions import token_hash
-from shared.errors import Conflict, Forbidden, InvalidInput, NotFound
+from shared.errors import Conflict, InvalidInput, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,3 @@ class Keyring:
 
     def _record(self, action: str, who: Identity, key: ApiKey, address: str) -> None:
         self.run(self.log.record, Event(action, who.account_id, address, f"key {key.id} {key.shown}…"), self.now())
-
-
-def by_login(who: Identity) -> None:
-    """Raises Forbidden for a key: one that could make keys, or hooks, would outlive its own revocation."""
-    if who.key_id is not None:
-        raise Forbidden("keys and hooks are managed by whoever is logged in, not by a key")

@@ -11,7 +11,7 @@ from auth_gateway.accounts import Account, AccountStore, Role, check_password, l
 from auth_gateway.attempts import Attempts
 from auth_gateway.audit import AuditLog, Event
 from auth_gateway.denylist import Denylist
-from auth_gateway.identity import Identity, Worker
+from auth_gateway.identity import Identity, Worker, by_login
 from auth_gateway.plans import FIRST_PLAN
 from auth_gateway.sessions import SessionStore, new_refresh_token, new_session, token_hash
 from auth_gateway.tokens import AccessTokens
@@ -55,7 +55,7 @@ class PasswordRules:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The four calls. `run` keeps a blocking call from holding up others; times come from `now`."""
+    """What begins and ends sessions. `run` keeps a blocking call from holding up others; times come from `now`."""
 
     accounts: AccountStore
     sessions: SessionStore
@@ -83,12 +83,12 @@ class Login:
     def login(self, name: str, password: str, address: str) -> Tokens:
         """A new session. Raises Unauthorized, the same and after the same time whatever is wrong; RateLimited."""
         key = login_key(name)
-        digest = hashlib.sha256(key.encode()).hexdigest()[:32]  # who tries which name is nobody's business in Redis
+        digest = _digest(key)
         self.attempts.check(digest, address)
         account: Account | None = self.run(self.accounts.account_named, key)
         fits = self.hasher.verify(account.password_hash if account else None, normal_password(password))
         if account is None or account.disabled or not fits:
-            self.attempts.failed(digest)
+            self.attempts.failed(digest, address)
             self._record("login_failed", account.id if account else "unknown", address)
             raise Unauthorized("the name or the password is wrong")
         self.attempts.succeeded(digest, address)
@@ -123,9 +123,14 @@ class Login:
         self._record("logout", who.account_id, address)
 
     def change_password(self, who: Identity, old: str, new: str, address: str) -> None:
-        """A new password; all sessions end. Raises Unauthorized if the old one is wrong."""
+        """A new password; all sessions end. Raises Unauthorized if the old one is wrong, RateLimited, Forbidden."""
+        by_login(who)
         account: Account | None = self.run(self.accounts.account, who.account_id)
+        digest = _digest(login_key(account.username if account else ""))
+        self.attempts.check(digest, address)
         if not self.hasher.verify(account.password_hash if account else None, normal_password(old)) or account is None:
+            self.attempts.failed(digest, address)
+            self._record("password_refused", who.account_id, address)
             raise Unauthorized("the old password is wrong")
         own_words = (account.username, account.email, account.email.partition("@")[0])
         check_password(new, own_words, self.rules.min_length, self.rules.is_common)
@@ -143,6 +148,11 @@ class Login:
 
     def _record(self, action: str, actor: str, address: str, detail: str = "") -> None:
         self.run(self.log.record, Event(action, actor, address, detail), self.now())
+
+
+def _digest(key: str) -> str:
+    """Who tries which name is nobody's business in Redis."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _not_in_force() -> Unauthorized:

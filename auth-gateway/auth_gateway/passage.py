@@ -10,7 +10,9 @@ from auth_gateway.permissions import allows
 from auth_gateway.plans import calls_per_minute
 from auth_gateway.symbols import check_symbols
 from auth_gateway.tokens import refused
+from shared.addresses import subscriber
 from shared.errors import FleetError, Forbidden
+from shared.openapi import Need
 
 
 class Decision(Protocol):
@@ -67,12 +69,12 @@ class Passage:
 
         Raises Unauthorized, Forbidden or RateLimited.
         """
-        self._count("api:address", call.address, self.per_address, headers)
-        need = self.needs(call.service).of(call.method, call.path)
+        self._count("api:address", subscriber(call.address), self.per_address, headers)
         if call.authorization is None and call.api_key is None:
-            if self.required and need != "open":
+            if self.required and self._need(call) != "open":
                 raise refused()
             return None
+        need = self._need(call)
         who = self.doorkeeper.identify(call.authorization, call.api_key)
         if not allows(who.scopes, call.service, need):
             holder = "key" if who.key_id else "role"
@@ -83,6 +85,9 @@ class Passage:
             self._count("api:key", who.key_id, calls_per_minute(who.plan, who.per_minute), headers)
         self._count("api:account", who.account_id, calls_per_minute(who.plan, None), headers)
         return who
+
+    def _need(self, call: Call) -> Need:
+        return self.needs(call.service).of(call.method, call.path)
 
     def _count(self, name: str, who: str, limit: int, headers: dict[str, str]) -> None:
         """Of several limits the answer tells the one that has least left."""

@@ -71,7 +71,8 @@ class Door:
 
     def tunnel(self, environ: dict[str, Any], client: socket.socket) -> None:
         """A WebSocket to a service; see `shared.web.websocket.Tunnel`."""
-        _, _, name, rest = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace").split("/", 3)
+        path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        name, _, rest = path.removeprefix("/api/").partition("/")
         raw_query = environ.get("QUERY_STRING", "")
         headers = self._admit(name, f"/{rest}", values_of(raw_query), b"", environ, {})
         self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client)

@@ -7,13 +7,14 @@ from typing import Any
 from flask import Response, request
 
 from auth_gateway import bodies
-from auth_gateway.accounts import Account
+from auth_gateway.accounts import Account, login_key
 from auth_gateway.api_keys import ApiKey
 from auth_gateway.bodies import Credentials
 from auth_gateway.identity import Doorkeeper, Identity
 from auth_gateway.keyring import Keyring, NewKey
 from auth_gateway.login import Login, Tokens
 from auth_gateway.settings import AuthSettings
+from shared.addresses import subscriber
 from shared.clock import to_iso
 from shared.errors import Forbidden
 from shared.rate_limiter import client_address
@@ -69,7 +70,7 @@ def _add_login(service: Service, settings: AuthSettings, login: Login) -> None:
         name = body.email or body.username or ""
         if settings.RATE_LIMIT_ENABLED:
             decision = service.limiter.check(
-                "auth:name", f"{address()}|{name.casefold()[:254]}", settings.RATE_LIMIT_AUTH_LOGIN_NAME
+                "auth:name", f"{subscriber(address())}|{login_key(name)[:254]}", settings.RATE_LIMIT_AUTH_LOGIN_NAME
             )
             if not decision.allowed:
                 raise decision.refusal()
@@ -93,7 +94,7 @@ def _add_session(service: Service, settings: AuthSettings, login: Login, known: 
         return {"message": "Logged out"}
 
     @service.route(
-        "GET", "/auth/validate", **known, answer=DataAnswer, quiet=True,
+        "GET", "/auth/validate", limit=settings.RATE_LIMIT_AUTH_VALIDATE, **known, answer=DataAnswer, quiet=True,
         summary="Who a token or key stands for, and what it may do",
     )  # fmt: skip
     def validate(who: Identity) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper)
     check = service.limiter.check if settings.RATE_LIMIT_ENABLED else None
     descriptions = Descriptions(ask, urls, service.clock.monotonic)
     passage = Passage(doorkeeper, descriptions.needs, check, settings.RATE_LIMIT_API_IP, settings.AUTH_REQUIRED)
-    add_overview_routes(service, descriptions, list(urls), ask)
+    add_overview_routes(service, descriptions, list(urls), ask, passage, settings.RATE_LIMIT_OVERVIEW)
     door = Door(urls, passage, vouch, forwarder.send, tunnel)
     add_proxy_routes(service, door)
     add_vouch_route(service, door)

@@ -31,6 +31,10 @@ class AuthSettings(SqlSettings):
         "", description="where services listen, name=url by comma; unset: 127.0.0.1 and the ports of fleet.json"
     )
     RATE_LIMIT_API_IP: int = Field(1200, ge=1, description="calls below /api a minute from one address")
+    RATE_LIMIT_OVERVIEW: int = Field(
+        120, ge=1, description="/api/health, /api/market/prices, /api/openapi.json, calls a minute of each"
+    )
+    RATE_LIMIT_AUTH_VALIDATE: int = Field(600, ge=1, description="GET /auth/validate, calls a minute")
     RATE_LIMIT_AUTH_REGISTER: int = Field(10, ge=1, description="POST /auth/register, calls a minute")
     RATE_LIMIT_AUTH_LOGIN: int = Field(30, ge=1, description="POST /auth/login, calls a minute from one address")
     RATE_LIMIT_AUTH_LOGIN_NAME: int = Field(

@@ -13,6 +13,9 @@ from shared.errors import Forbidden
 
 IN_PATH = re.compile(r"/(?:stream/)?(?:price|orderbook|trades|klines|liquidations)/([^/]+)(?:/[^/]*)?")
 SIGNAL = re.compile(r"/signals/([^/:]+):.+")
+# Where the query's `symbol`, or the body's, is what the call is about; anywhere else either may say what it likes.
+BY_QUERY = re.compile(r"/(?:signals/(?:history|export|calibration)|performance/stats|prices)")
+BY_BODY = re.compile(r"/(?:signals/(?:save|batch)|performance/track|sim/scenario)")
 SELF_ONLY = re.compile(r"/(?:health(?:/.*)?|stats|openapi\.json|docs(?:/.*)?|symbols)")
 
 
@@ -29,8 +32,9 @@ def check_symbols(allowed: Iterable[str], path: str, query: Mapping[str, str], b
 def _named(path: str, query: Mapping[str, str], body: bytes) -> Iterable[str]:
     if match := IN_PATH.fullmatch(path) or SIGNAL.fullmatch(path):
         yield match[1]
-    yield from (symbol for symbol in query.get("symbol", "").split(",") if symbol)
-    if body:
+    if BY_QUERY.fullmatch(path):
+        yield from (symbol for symbol in query.get("symbol", "").split(",") if symbol)
+    if BY_BODY.fullmatch(path):
         yield from _in_body(body)
 
 
@@ -42,10 +46,10 @@ def _in_body(body: bytes) -> Iterable[str]:
     rows: Any
     try:
         rows = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             rows = [json.loads(line) for line in body.splitlines() if line.strip()]
-        except ValueError:
+        except (ValueError, RecursionError):
             rows = [None]
     for row in rows if isinstance(rows, list) and rows else [rows]:
         symbol = row.get("symbol") if isinstance(row, dict) else None

@@ -25,8 +25,7 @@ from auth_gateway.hooks import (
     new_hook_id,
     signal_of,
 )
-from auth_gateway.identity import Identity, Worker
-from auth_gateway.keyring import by_login
+from auth_gateway.identity import Identity, Worker, by_login
 from auth_gateway.permissions import ROLE_SCOPES, allows
 from shared.errors import Conflict, FleetError, Forbidden, InvalidInput, NotFound, Unavailable
 

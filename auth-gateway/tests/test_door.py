@@ -116,7 +116,7 @@ def test_an_absent_service_and_what_is_not_on_the_list_are_answered_in_json(
 ) -> None:
     assert code(front.ask("GET", "/trading/portfolio", trader)) == (404, "not_found")
     for path in ("/metrics", "/stats", "/openapi.json", "/auth/vouch", "/_door/vouch", "/_door/400", "/x/../metrics",
-                 "//metrics", "/api/../metrics"):  # fmt: skip
+                 "//metrics", "/api/../metrics", "/api", "/auth", "/dashboard/metrics", "/dashboard//stats", "/dashboard/health/live"):  # fmt: skip
         assert code(front.ask("GET", path, trader)) == (404, "not_found"), path
 
 
@@ -157,7 +157,8 @@ def test_socket_io_works_with_the_official_client(front: Front, trader: dict[str
     ["/ws/price/ETHUSDT", "/ws/price/%45THUSDT", "/ws/./price/ETHUSDT", "//ws/price/ETHUSDT",
      "/socket.io/../ws/price/ETHUSDT",
      "/ws/price/BTCUSDT/../ETHUSDT", "/ws/prices?symbols=BTCUSDT,ETHUSDT", "/ws%2Fprice%2FETHUSDT",
-     "/ws/price/ETHUSDT?symbol=BTCUSDT", "/socket.io/?EIO=4&transport=websocket"],
+     "/ws/price/ETHUSDT?symbol=BTCUSDT", "/socket.io/?EIO=4&transport=websocket",
+     "/socket.io/?EIO=4&transport=websocket&symbol=BTCUSDT"],
 )  # fmt: skip
 def test_a_key_for_one_symbol_opens_no_other_stream_however_it_is_spelled(
     front: Front, bound: dict[str, str], path: str

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from flask import Response
 
-from shared.errors import FleetError, error_document
+from shared.errors import FleetError, Unauthorized, error_document
 
 
 def json_answer(document: Any, status: int = 200) -> Response:
@@ -24,12 +24,18 @@ def success(values: dict[str, Any]) -> Response:
 def error_answer(error: FleetError) -> Response:
     """An error as an answer, with Retry-After where a retry can help."""
     answer = json_answer(error_document(error), error.status)
-    answer.headers.update(retry_after(error))
+    answer.headers.update(advice(error))
     return answer
 
 
-def retry_after(error: FleetError) -> dict[str, str]:
-    """The header Retry-After, where a retry can help: always with 503, in a second if nobody knows better."""
+def advice(error: FleetError) -> dict[str, str]:
+    """The headers that tell a client what can help.
+
+    With 401 how to say who one is; Retry-After where a retry can help: always with 503, in a second if nobody knows
+    better.
+    """
+    if error.status == Unauthorized.status:
+        return {"WWW-Authenticate": "Bearer"}
     seconds = 1.0 if error.retry_after_s is None and error.status == 503 else error.retry_after_s
     return {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
 
@@ -38,6 +44,6 @@ def refuse(error: FleetError, start_response: Callable[..., Any], more: Mapping[
     """An error as the answer of WSGI middleware, before Flask; `more` are further headers."""
     body = orjson.dumps(error_document(error))
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    headers |= retry_after(error) | dict(more or {})
+    headers |= advice(error) | dict(more or {})
     start_response(f"{error.status} {HTTPStatus(error.status).phrase}", list(headers.items()))
     return [body]

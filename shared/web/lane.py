@@ -29,7 +29,7 @@ from shared.later import Later
 from shared.logger import request_id
 from shared.openapi import PATH_PARAMETER, RouteSpec
 from shared.voucher import HEADER as HEADER_OF_VOUCHER
-from shared.web.answers import retry_after
+from shared.web.answers import advice
 from shared.web.hall import SAFE_REQUEST_ID
 from shared.web.hosted import Hosted
 from shared.web.parsing import body_as, validate
@@ -236,7 +236,7 @@ class Lane:
             status, payload = 200, orjson.dumps({"success": True, **outcome})
         except BaseException as error:  # noqa: BLE001  # what the function raised, or answered though it is no JSON
             problem = error if isinstance(error, FleetError) else self._recorder.bug(spec.method, spec.path, error)
-            extra |= retry_after(problem)
+            extra |= advice(problem)
             status, payload = problem.status, orjson.dumps(error_document(problem))
         self._recorder.request(spec.method, spec.path, request.path, status, time.perf_counter() - begun)
         return _head(status, identity, len(payload), extra), payload

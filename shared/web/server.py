@@ -18,7 +18,7 @@ from gevent import pywsgi
 
 from shared.errors import FleetError, MalformedInput, TooLarge, Unavailable, error_document
 from shared.web import ride
-from shared.web.answers import retry_after
+from shared.web.answers import advice
 from shared.web.connections import MAX_LINGERING, Connections, PatientSocket
 from shared.web.hosted import Hosted
 from shared.web.lane import HotRequest, Lane
@@ -123,8 +123,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent carries no ty
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
         """One short line, no error: clients must not be able to fill the log with pywsgi's tracebacks, or Sentry."""
-        reason = f"{type(ex).__name__}: {ex}"[:200]
-        self.server.logger.info("refused a request from %s: %s", self.client_address[0], reason)
+        self.server.logger.info("refused a request from %s: %s", self.client_address[0], type(ex).__name__)
         return "400", b""
 
     def get_environ(self) -> dict[str, Any]:
@@ -231,6 +230,6 @@ def _refusal(error: FleetError) -> bytes:
     """A whole answer, for requests that never reach the application."""
     body = orjson.dumps(error_document(error))
     head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: application/json\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in retry_after(error).items())
+    head += "".join(f"{name}: {value}\r\n" for name, value in advice(error).items())
     head += f"X-Request-ID: {uuid.uuid4().hex}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
