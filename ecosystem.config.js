@@ -20,7 +20,7 @@ if (!fs.existsSync(python)) {
 
 // nginx (tools/door.py): the one door with DOOR=true, and in any case what holds the port of a service with instances.
 // It is then the only proxy, so the services believe what it says of a client's address.
-const isDoor = setting('DOOR').toLowerCase() === 'true'
+const isDoor = /^(true|t|yes|y|on|1)$/i.test(setting('DOOR'))
 const nginx = isDoor || services.some((service) => service.instances > 1)
 
 // What PM2 runs: each service, or its instances. Those listen from 5100 on, and nginx holds the service's own port.
@@ -62,8 +62,17 @@ refuseOtherClones()
 // A variable of the shell, else of the root's .env; only for what PM2 itself has to know.
 function setting (name) {
   const file = path.join(root, '.env')
-  const line = fs.existsSync(file) && fs.readFileSync(file, 'utf8').match(new RegExp(`^\\s*${name}=(.*)$`, 'm'))
-  return process.env[name] || (line ? line[1].trim().replace(/^(['"])(.*)\1$/, '$2') : '')
+  const line = fs.existsSync(file) && fs.readFileSync(file, 'utf8').match(new RegExp(`^\\s*(?:export )?${name}=(.*)$`, 'm'))
+  const [, , quoted, plain] = (line ? line[1].trim() : '').match(/^(?:(['"])(.*?)\1|(.*?)(?:(?:^|\s)#.*)?$)/) // as shared/env_files.py
+  return process.env[name] || quoted || plain || ''
+}
+
+function port (name, usual) {
+  const given = setting(name) || usual
+  const found = Number(given)
+  if (Number.isInteger(found) && found > 0 && found < 65536) return found
+  console.error(`Wrong setting: ${name}=${given}: must be a port`)
+  process.exit(1)
 }
 
 // `pm2 save` writes the environment of every app into a file. So an app gets what it needs to run and the settings
@@ -100,10 +109,10 @@ function environment ({ service, port, env: own }) {
 
 function door () {
   const instances = services.find((service) => service.instances > 1)
-  const port = isDoor ? Number(setting('DOOR_PORT') || 80) : instances.port
-  const env = environment({ service: { name: '.' }, port, env: {} }) // the root's .env.example names its settings
-  if (portOffset) env.DOOR_PORT = String(port + portOffset)
-  if (portOffset) env.DOOR_TLS_PORT = String(Number(setting('DOOR_TLS_PORT') || 443) + portOffset)
+  const at = isDoor ? port('DOOR_PORT', 80) : instances.port
+  const env = environment({ service: { name: '.' }, port: at, env: {} }) // the root's .env.example names its settings
+  if (portOffset) env.DOOR_PORT = String(at + portOffset)
+  if (portOffset) env.DOOR_TLS_PORT = String(port('DOOR_TLS_PORT', 443) + portOffset)
   return {
     name: 'door',
     cwd: path.join(root, 'deploy'),

@@ -58,6 +58,10 @@ def test_nginx_takes_the_file_for_containers(tmp_path: Path) -> None:
         ({"DOOR_HOST": "192.0.2.1"}, "AUTH_REQUIRED=true"),
         ({"DOOR_HOST": "localhost"}, "must be an address"),
         ({"TLS_CERTIFICATE": Path("c.pem")}, "TLS_CERTIFICATE and TLS_KEY go together"),
+        (
+            {"TLS_CERTIFICATE": Path("no.pem"), "TLS_KEY": Path("no.pem")},
+            "TLS_CERTIFICATE='no.pem': the file can't be read",
+        ),
     ],
     ids=str,
 )
@@ -68,11 +72,12 @@ def test_a_door_that_would_be_unsafe_or_half_told_does_not_open(given: dict[str,
 
 @pytest.mark.unit
 def test_a_public_door_listens_on_loopback_too_where_its_readiness_is_asked() -> None:
-    given = {"DOOR_HOST": "192.0.2.1", "AUTH_REQUIRED": True, "TLS_CERTIFICATE": Path("c"), "TLS_KEY": Path("k")}
+    file = Path("README.md")  # nginx would find that it is none; here it only has to be there
+    given = {"DOOR_HOST": "192.0.2.1", "AUTH_REQUIRED": True, "TLS_CERTIFICATE": file, "TLS_KEY": file}
     door = here(settings(**given), FLEET)
     assert door.listen == ["192.0.2.1:80", "127.0.0.1:80"]
     assert door.listen_tls == ["192.0.2.1:443", "127.0.0.1:443"]
-    assert door.certificate == str(ROOT / "c")
+    assert door.certificate == str(ROOT / file)
 
 
 @pytest.mark.unit

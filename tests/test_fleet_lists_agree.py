@@ -229,6 +229,25 @@ def test_pm2_runs_each_instance_on_a_port_of_its_own_that_nginx_knows(tmp_path: 
     assert door.listen == []
 
 
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("DOOR=true # yes\nDOOR_PORT=8080   # unset: 80\n", 8080),
+        ("export DOOR='yes'\nDOOR_PORT=\"81\"\n", 81),
+        ("DOOR=1\n", 80),
+    ],
+)
+def test_pm2_reads_the_doors_settings_as_the_services_do(tmp_path: Path, text: str, port: int) -> None:
+    with_instances(tmp_path, 1)
+    (tmp_path / ".env").write_text(text)
+    assert ecosystem(tmp_path)["door"]["env"]["PORT"] == str(port)
+    assert DoorSettings.read({}, tmp_path).DOOR
+    (tmp_path / ".env").write_text("DOOR=true\nDOOR_PORT=abc\n")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        ecosystem(tmp_path)
+    assert "Wrong setting: DOOR_PORT=abc: must be a port" in refused.value.stderr
+
+
 def test_pm2_runs_nginx_where_it_is_asked_for() -> None:
     assert "door" not in ecosystem()
     apps = ecosystem(DOOR="true", DOOR_PORT="8080", FLEET_PORT_OFFSET="7")

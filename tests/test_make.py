@@ -89,6 +89,15 @@ class TestUp:
         assert fleet.run("make", "down", **door).returncode == 0
         assert not port_taken(8080 + fleet.offset)
 
+    def test_up_starts_what_was_stopped_and_leaves_the_others_alone(self, fleet: PrivateFleet) -> None:
+        assert fleet.run("make", "up").returncode == 0
+        before = {name: app["pid"] for name, app in fleet.apps().items()}
+        fleet.pm2("stop", "websocket-streaming")
+        up = fleet.run("make", "up")
+        assert up.returncode == 0, up.stderr
+        after = {name: app["pid"] for name, app in fleet.apps().items()}
+        assert {name for name in before if before[name] != after[name]} == {"websocket-streaming"}
+
     def test_a_taken_port_is_named_and_nothing_is_started(self, fleet: PrivateFleet) -> None:
         with socket.create_server(("127.0.0.1", fleet.port("database-service"))):
             up = fleet.run("make", "up")

@@ -26,7 +26,7 @@ TEMPLATE = ROOT / "deploy" / "nginx" / "door.template.conf"
 STREAMING = "websocket-streaming"
 HTTP, HTTPS = 80, 443
 HTTPS_ONLY = Forbidden(
-    "this door answers by https only; the credentials of this request were sent in the clear: exchange them"
+    "this door answers by https only; if you sent credentials just now, they went in the clear: exchange them"
 )
 AWAY = Unavailable("the service behind the door does not answer; try again")
 # nginx's own errors, and the contract's for them.
@@ -157,6 +157,9 @@ def _check(settings: DoorSettings) -> None:
         )
     if (settings.TLS_CERTIFICATE is None) != (settings.TLS_KEY is None):
         raise ConfigError("Wrong setting: TLS_CERTIFICATE and TLS_KEY go together")
+    for name, path in (("TLS_CERTIFICATE", settings.TLS_CERTIFICATE), ("TLS_KEY", settings.TLS_KEY)):
+        if path is not None and not os.access(ROOT / path, os.R_OK):
+            raise ConfigError(f"Wrong setting: {name}={str(path)!r}: the file can't be read")
 
 
 def _is_loopback(host: str) -> bool:

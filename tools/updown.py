@@ -21,6 +21,9 @@ DELETE_TRIES = 5
 FALLEN = {"errored", "stopped", "waiting restart"}  # PM2's words
 ASK_PM2_EVERY_S = 1.5  # asking costs half a second of processor
 
+DOOR = "door"
+CLOSED = "A login is asked for (AUTH_REQUIRED); auth-gateway/README.md shows how to make the first account."
+
 
 def up() -> int:
     """Install what is missing, start what doesn't run, wait until all is ready."""
@@ -34,7 +37,9 @@ def up() -> int:
     show(apps, {app.name: "ready" for app in apps})
     say(f"Ready after {seconds:.1f} s.")
     streaming = next((app for app in apps if app.name.startswith("websocket-streaming")), apps[0])
-    say(f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
+    asked = ask(f"{streaming.url}/price/BTCUSDT")
+    closed = isinstance(asked, dict) and asked.get("error", {}).get("code") == "unauthorized"
+    say(CLOSED if closed else f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
     if page := next((app for app in apps if app.name == "dashboard"), None):
         say(f"Open in a browser: http://localhost:{page.port}/")
     return 0
@@ -241,12 +246,13 @@ def _ours(apps: Sequence[App]) -> list[Running]:
 
 def _delete_all(apps: Sequence[App], found: list[Running]) -> None:
     """PM2 can lose a stop that comes while it restarts a crashed app: then the app reappears, so look again."""
+    names = {app.name for app in found}
     for _ in range(DELETE_TRIES):
         crashed = any(app.status != "online" for app in found)
         pm2.delete([app.id for app in found])
         if crashed:
             time.sleep(ASK_PM2_EVERY_S)
-        if not (found := _ours(apps)):
+        if not (found := [app for app in _ours(apps) if app.name in names]):
             return
     raise Failed(f"PM2 keeps restarting {', '.join(app.name for app in found)}; `npx pm2 kill` ends all that PM2 runs.")
 
@@ -254,10 +260,16 @@ def _delete_all(apps: Sequence[App], found: list[Running]) -> None:
 def logs() -> int:
     """Follow the logs of this clone's apps until Ctrl-C; S=<service> chooses one."""
     chosen = os.environ.get("S", "")
-    ours = [app.name for app in pm2.running() if app.ours and (not chosen or app.name == chosen)]
+    running = [app.name for app in pm2.running() if app.ours]
+    ours = [name for name in running if not chosen or name == chosen]
+    if running and not ours:
+        raise Failed(f"There is no {chosen}; running: {', '.join(running)}.")
     if not ours:
-        raise Failed(f"{chosen or 'Nothing of this clone'} is not running; `make up` starts the fleet.")
+        raise Failed("Nothing of this clone is running; `make up` starts the fleet.")
     command = [pm2.PROGRAM, "logs", f"/^({'|'.join(ours)})$/"]
+    if chosen == DOOR:  # nginx writes its log itself
+        var_dir = next(app.var_dir for app in pm2.wanted_apps() if app.name == DOOR)
+        command = ["tail", "-n", "20", "-F", str(var_dir / "logs" / "door.access.log")]
     try:
         return subprocess.run(command, cwd=ROOT, env=pm2.environment(), check=False).returncode
     except KeyboardInterrupt:

@@ -17,8 +17,6 @@ from auth_gateway.sessions import SessionStore, new_refresh_token, new_session, 
 from auth_gateway.tokens import AccessTokens
 from shared.errors import Conflict, InvalidInput, Unauthorized
 
-FIRST_ROLE: Role = "trader"
-
 
 class Hasher(Protocol):
     """A slow hash for passwords. Its calls take tens of milliseconds of a processor and queue up."""
@@ -69,7 +67,7 @@ class Login:
     now: Callable[[], datetime]
     session_lifetime: timedelta
 
-    def register(self, email: str, username: str, password: str, address: str, role: Role = FIRST_ROLE) -> Account:
+    def register(self, email: str, username: str, password: str, address: str, role: Role) -> Account:
         """A new account. Raises InvalidInput for the password, Conflict if email or username is taken."""
         own_words = (username, email, email.partition("@")[0])
         check_password(password, own_words, self.rules.min_length, self.rules.is_common)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, request
 
 from auth_gateway import bodies
-from auth_gateway.accounts import Account, login_key
+from auth_gateway.accounts import Account, Role, login_key
 from auth_gateway.api_keys import ApiKey
 from auth_gateway.bodies import Credentials
 from auth_gateway.identity import Doorkeeper, Identity
@@ -59,7 +59,8 @@ def _add_login(service: Service, settings: AuthSettings, login: Login) -> None:
     def register(body: bodies.RegisterBody) -> dict[str, Any]:
         if not settings.REGISTRATION_OPEN:
             raise Forbidden("registration is closed here; an administrator makes accounts")
-        account = login.register(body.email, body.username, body.password, address())
+        role: Role = "reader" if settings.AUTH_REQUIRED else "trader"  # a closed fleet lets nobody write by itself
+        account = login.register(body.email, body.username, body.password, address(), role)
         return {"message": "Registered successfully", "data": shown_account(account)}
 
     @service.route(

@@ -116,7 +116,8 @@ def test_an_absent_service_and_what_is_not_on_the_list_are_answered_in_json(
 ) -> None:
     assert code(front.ask("GET", "/trading/portfolio", trader)) == (404, "not_found")
     for path in ("/metrics", "/stats", "/openapi.json", "/auth/vouch", "/_door/vouch", "/_door/400", "/x/../metrics",
-                 "//metrics", "/api/../metrics", "/api", "/auth", "/dashboard/metrics", "/dashboard//stats", "/dashboard/health/live"):  # fmt: skip
+                 "//metrics", "/api/../metrics", "/api", "/auth",
+                 "/dashboard/metrics", "/dashboard//stats", "/dashboard/health/live"):  # fmt: skip
         assert code(front.ask("GET", path, trader)) == (404, "not_found"), path
 
 
