@@ -1,10 +1,11 @@
-"""Every part of the streaming benchmark runs, on a small scale and without its peers, so that it can't rot."""
+"""Every part of the streaming and gateway benchmarks runs, on a small scale and without peers, so that none can rot."""
 
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from benchmarks.gateway import crowd, doors, logins, proxy
 from benchmarks.streaming import book, fanout, ingest, price
 from benchmarks.streaming.servers import build_c
 
@@ -20,11 +21,26 @@ def alone_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(price, "SECONDS", 0.2)
     monkeypatch.setattr(price, "CONNECTIONS", 2)
     monkeypatch.setattr(book, "TIMES", 1)
+    monkeypatch.setattr(doors, "python_with", lambda _pinned: None)
+    small: dict[str, float] = {"CONNECTIONS": 2, "SECONDS": 0.2, "PACED": 5, "WARM": 1}
+    for name, value in small.items():
+        monkeypatch.setattr(proxy, name, value)
+    monkeypatch.setattr(crowd, "MANY", (20, 20))
+    small = {"LOGINS": 3, "BURSTS": 1, "BEFORE_S": 0.1}
+    for name, value in small.items():
+        monkeypatch.setattr(logins, name, value)
 
 
 @pytest.mark.parametrize("part", [book, ingest, price])
 def test_a_part_gives_figures(part: object) -> None:
     rows = part.measure(0)  # type: ignore[attr-defined]  # a module
+    assert rows
+    assert all(row.figure > 0 for row in rows)
+
+
+@pytest.mark.parametrize("part", [crowd, logins, proxy])
+def test_a_part_of_the_gateways_gives_figures(part: object) -> None:
+    rows = part.measure(1)  # type: ignore[attr-defined]  # a module
     assert rows
     assert all(row.figure > 0 for row in rows)
 

@@ -1,5 +1,6 @@
 """A request reaches a service and its answer comes back, over connections that are kept, broken or hung."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -50,7 +51,7 @@ class Upstream:
             threading.Thread(target=self._serve, args=(link,), daemon=True).start()
 
     def _serve(self, link: socket.socket) -> None:
-        with link:
+        with link, contextlib.suppress(ConnectionError):
             link.settimeout(10)
             while request := _request(link):
                 self.asked.append(request)
@@ -234,6 +235,28 @@ def test_nothing_is_sent_on_a_connection_that_the_service_has_closed(upstream: U
         assert closed.wait(5)
         closed.clear()
     assert [request.split()[1] for request in upstream.asked] == [b"/0", b"/1", b"/2"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_a_service_says_unasked_is_nobodys_answer(
+    upstream: Upstream, forwarder: Forwarder, method: str
+) -> None:
+    answered, said = threading.Event(), threading.Event()
+
+    def talk(link: socket.socket, _: bytes) -> bool:
+        link.sendall(OK)
+        assert answered.wait(5)
+        link.sendall(OK.replace(b"hi", b"no"))
+        said.set()
+        return True
+
+    upstream.talk = talk
+    assert ask(forwarder) == b"hi"
+    answered.set()
+    assert said.wait(5)
+    upstream.talk = says(OK)
+    assert ask(forwarder, method) == b"hi"
+    assert upstream.connections == 2
 
 
 def test_one_that_does_not_answer_in_time_is_asked_once(upstream: Upstream, forwarder: Forwarder) -> None:
