@@ -81,7 +81,11 @@ class TestPlain:
 
     def test_an_update_of_the_book_has_the_contracts_fields(self, follow: Any, market: str) -> None:
         stream = follow(f"/stream/orderbook/ETHUSDT?market={market}")
-        wait_until(lambda: any(update["type"] == "delta" for update in stream.data("orderbook_update")), what="a delta")
+
+        def some_delta() -> bool:
+            return any(update["type"] == "delta" for update in stream.data("orderbook_update"))
+
+        wait_until(some_delta, timeout_s=30, what="a delta")
         updates = stream.data("orderbook_update")
         delta = next(update for update in updates if update["type"] == "delta")
         assert updates[0]["type"] == "snapshot"
