@@ -42,7 +42,7 @@ def test_what_names_its_symbol_passes(path: str, query: dict[str, str], body: by
         ("/signals/batch", {}, json.dumps([BTC, ETH]).encode()),
         ("/signals/batch", {}, json.dumps([BTC, {}]).encode()),
         ("/signals/batch", {"symbol": "BTCUSDT"}, b"[]"),
-        ("/signals/batch", {"symbol": "BTCUSDT"}, gzip.compress(json.dumps([ETH]).encode())),
+        ("/signals/batch", {"symbol": "BTCUSDT"}, gzip.compress(json.dumps([ETH]).encode(), mtime=0)),
         ("/settings/me", {"symbol": "BTCUSDT"}, b""),
         ("/price/ETHUSDT", {"symbol": "BTCUSDT"}, json.dumps(BTC).encode()),
         ("/signals/history", {}, json.dumps(BTC).encode()),
