@@ -22,6 +22,7 @@ from tests.faults.watching import percentile, rss_mb, sockets
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.api, pytest.mark.timeout(600)]
 
 ATTACKERS = 500
+OF_THREADS = 6  # a pool's threads begin when they are first needed, which may be under attack; attackers are many more
 WAVES = scaled(6)  # each lasts until the last of them is closed, so about 10 s
 CLOSED_WITHIN_S = 10.0
 CALM_S = 4.0 if SCALE >= 0.5 else 2.0
@@ -119,7 +120,8 @@ def test_half_sent_requests_are_closed_and_good_clients_hardly_notice(start: Sta
         assert len(borne) == ATTACKERS * WAVES
         assert max(borne) <= CLOSED_WITHIN_S
         assert during <= 2 * max(calm, GRAIN_S)
-        wait_until(lambda: sockets(service.pid) <= before, 10, what=f"{before} sockets again")
+        allowed = before + OF_THREADS
+        wait_until(lambda: sockets(service.pid) <= allowed, 10, what=f"at most {allowed} sockets again")
         assert service.get("/health/live") == {"status": "alive"}
         assert "Traceback" not in service.log
 
