@@ -35,11 +35,11 @@ class Descriptions:
 
     def __init__(self, ask: Ask, services: Iterable[str], monotonic: Callable[[], float]):
         self._ask_for, self._monotonic = ask, monotonic
-        self._first = threading.Lock()
         self.changes = 0  # how often a document became another
         self._documents: dict[str, dict[str, Any]] = {}
         self._needs = {name: Needs() for name in services}
         self._until = dict.fromkeys(self._needs, float("-inf"))
+        self._first = {name: threading.Lock() for name in self._needs}
 
     def needs(self, service: str) -> Needs:
         """What its calls need. Raises Unavailable while it has never said."""
@@ -50,7 +50,7 @@ class Descriptions:
     def document(self, service: str) -> dict[str, Any] | None:
         """Its OpenAPI document; None while it never gave one. Blocks as long as the service takes."""
         if service not in self._documents:
-            with self._first:  # nobody goes on with what nobody knows
+            with self._first[service]:  # nobody goes on with what nobody knows
                 self._look(service)
         else:
             self._look(service)
@@ -63,6 +63,7 @@ class Descriptions:
         self._until[service] = now + RETRY_S  # meanwhile others go on with what is known
         found = self._ask(service)
         if found is None:
+            self._until[service] = self._monotonic() + RETRY_S  # who waited meanwhile does not ask again at once
             return
         self._until[service] = now + KEEP_S
         if found != self._documents.get(service):
