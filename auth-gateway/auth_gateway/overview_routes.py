@@ -12,8 +12,9 @@ from flask import Response, g, request
 from pydantic import AfterValidator, Field
 
 from auth_gateway.bodies import Credentials
-from auth_gateway.descriptions import Ask, Descriptions
-from auth_gateway.overview import MAX_SYMBOLS, health_of_all, one_description, prices
+from auth_gateway.descriptions import Ask as AskFor
+from auth_gateway.descriptions import Descriptions
+from auth_gateway.overview import MAX_SYMBOLS, Ask, Each, health_of_all, one_description, prices
 from auth_gateway.passage import Call, Passage
 from auth_gateway.upstream import read_object
 from shared.config import split_list
@@ -44,7 +45,7 @@ class PricesQuery(Query):
 
 
 def add_overview_routes(
-    service: Service, descriptions: Descriptions, services: list[str], ask_for: Ask, passage: Passage, limit: int
+    service: Service, descriptions: Descriptions, services: list[str], ask_for: AskFor, passage: Passage, limit: int
 ) -> None:
     """Register them. `limit`: calls a minute of each, since one asks many services."""
     pool = ThreadPoolExecutor(AT_A_TIME, "overview")  # greenlets, where gevent has patched the process
@@ -60,6 +61,12 @@ def add_overview_routes(
             raise Unavailable(f"{name} answers {answer.status}")
         return document
 
+    _add_health(service, ask, each, services, limit)
+    _add_prices(service, ask, each, passage, limit)
+    _add_description(service, descriptions, services, limit)
+
+
+def _add_health(service: Service, ask: Ask, each: Each, services: list[str], limit: int) -> None:
     fresh: TTLCache[str, dict[str, Any]] = TTLCache(1, HEALTH_S, service.clock.monotonic)
     looking = threading.Lock()
 
@@ -72,6 +79,8 @@ def add_overview_routes(
                 found = fresh["health"] = health_of_all(ask, each, services)
         return {"data": found}
 
+
+def _add_prices(service: Service, ask: Ask, each: Each, passage: Passage, limit: int) -> None:
     @service.route(
         "GET", "/api/market/prices", limit=limit, query=PricesQuery, headers=Credentials, answer=DataAnswer, quiet=True,
         errors=(401, 403), summary="The newest prices of the default symbols, or of those named",
@@ -83,6 +92,8 @@ def add_overview_routes(
         passage.judge(call, g.setdefault("limit_headers", {}))
         return {"data": prices(ask, each, [symbol.upper() for symbol in split_list(query.symbols)])}
 
+
+def _add_description(service: Service, descriptions: Descriptions, services: list[str], limit: int) -> None:
     described: LRUCache[int, bytes] = LRUCache(1)  # it takes 90 ms to make
 
     @service.route(

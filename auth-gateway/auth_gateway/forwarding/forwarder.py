@@ -75,7 +75,7 @@ class Forwarder:
             response = _asked(link, method, target, headers, body)
             short = response.length is not None and response.length <= CHUNK_BYTES
             whole = response.read() if short else b""
-        except BaseException:
+        except BaseException:  # whatever ends it, a greenlet's end too: half an exchange serves nobody again
             link.close()
             raise
         if short:
