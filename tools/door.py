@@ -4,6 +4,7 @@ PM2 runs it as the app `door`: with DOOR=true the one public door, with several 
 what holds that one's port. The configuration for containers is made by the same hands (`make render`).
 """
 
+import functools
 import ipaddress
 import json
 import os
@@ -104,12 +105,13 @@ def filled(text: str, words: Mapping[str, str | list[str]], sections: dict[str, 
             text = block.sub(r"\1" if kept else "", text)
     for name, value in words.items():
         lines = [value] if isinstance(value, str) else value
-        text = re.sub(
-            rf"^( *)(.*?){{{{{name}}}}}",
-            lambda found, lines=lines: found[1] + found[2] + f"\n{found[1]}".join(lines),  # type: ignore[misc]
-            text, flags=re.M,
-        )  # fmt: skip
+        text = re.sub(rf"^( *)(.*?){{{{{name}}}}}", functools.partial(_put_in, lines), text, flags=re.M)
     return text
+
+
+def _put_in(lines: list[str], found: re.Match[str]) -> str:
+    """The lines in the word's place, each as far in as the first."""
+    return found[1] + found[2] + f"\n{found[1]}".join(lines)
 
 
 def _error_pages() -> Iterator[str]:

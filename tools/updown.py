@@ -240,7 +240,7 @@ def down() -> int:
 
 
 def _ours(apps: Sequence[App]) -> list[Running]:
-    names = {app.name for app in apps}
+    names = {app.name for app in apps} | {DOOR}  # which may have been switched off in the settings meanwhile
     return [app for app in pm2.running() if app.ours and app.name in names]
 
 
@@ -268,8 +268,7 @@ def logs() -> int:
         raise Failed("Nothing of this clone is running; `make up` starts the fleet.")
     command = [pm2.PROGRAM, "logs", f"/^({'|'.join(ours)})$/"]
     if chosen == DOOR:  # nginx writes its log itself
-        var_dir = next(app.var_dir for app in pm2.wanted_apps() if app.name == DOOR)
-        command = ["tail", "-n", "20", "-F", str(var_dir / "logs" / "door.access.log")]
+        command = ["tail", "-n", "20", "-F", str(pm2.wanted_apps()[0].var_dir / "logs" / "door.access.log")]
     try:
         return subprocess.run(command, cwd=ROOT, env=pm2.environment(), check=False).returncode
     except KeyboardInterrupt:
