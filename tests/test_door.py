@@ -8,7 +8,6 @@ import pytest
 
 from shared.errors import ConfigError
 from shared.fleet import ROOT, read_fleet
-from shared.testing.servers import ServerMissing, find_program
 from tools.door import DoorSettings, filled, here
 
 FLEET = read_fleet()
@@ -18,36 +17,32 @@ def settings(**given: Any) -> DoorSettings:
     return DoorSettings.read({}, ROOT / "tests", **{"DOOR": True} | given)
 
 
-def check(file: Path) -> str:
+def check(program: str, file: Path) -> str:
     """What nginx says of a configuration; it is asked with `-t`, so nothing starts."""
-    try:
-        program = find_program("nginx")
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
     done = subprocess.run([program, "-t", "-c", file, "-e", "stderr"], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stderr
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("given", [{}, {"DOOR": False}, {"DOOR_HOST": "::", "AUTH_REQUIRED": True}], ids=str)
-def test_nginx_takes_what_is_made(tmp_path: Path, given: dict[str, Any]) -> None:
+def test_nginx_takes_what_is_made(nginx_program: str, tmp_path: Path, given: dict[str, Any]) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "door").mkdir()
     file = tmp_path / "nginx.conf"
     text = here(settings(VAR_DIR=tmp_path, DOOR_PORT=8080, **given), FLEET).configuration()
     file.write_text(text)
-    assert check(file) == ""
+    assert check(nginx_program, file) == ""
     assert "{{" not in text
 
 
 @pytest.mark.integration
-def test_nginx_takes_the_file_for_containers(tmp_path: Path) -> None:
+def test_nginx_takes_the_file_for_containers(nginx_program: str, tmp_path: Path) -> None:
     text = (ROOT / "deploy/nginx/door.conf").read_text()
     for service in FLEET.services:  # their names are known between containers only
         text = text.replace(f"server {service.name}:", "server 127.0.0.1:")
     file = tmp_path / "nginx.conf"
     file.write_text(text.replace("/tmp/", f"{tmp_path}/"))
-    assert check(file) == ""
+    assert check(nginx_program, file) == ""
 
 
 @pytest.mark.unit

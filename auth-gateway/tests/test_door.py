@@ -22,7 +22,7 @@ from tools.door import Door
 
 from .fleet import Gateway, fleet, http, key
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.api]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.api, pytest.mark.usefixtures("nginx_program")]
 STREAM = "websocket-streaming"
 
 

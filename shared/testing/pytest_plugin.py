@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
-from shared.testing.servers import PostgresServer, RedisServer, Server, ServerMissing
+from shared.testing.servers import PostgresServer, RedisServer, Server, ServerMissing, find_program
 
 S = TypeVar("S", bound=Server)
 
@@ -16,11 +16,24 @@ def real_server(kind: type[S]) -> Iterator[S]:
     try:
         server = kind()
     except ServerMissing as missing:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"{missing}, and CI=true allows no skip", pytrace=False)
-        pytest.skip(f"{missing}: this test needs a real server")
+        _do_without(missing)
     with server:
         yield server
+
+
+def _do_without(missing: ServerMissing) -> NoReturn:
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"{missing}, and CI=true allows no skip", pytrace=False)
+    pytest.skip(f"{missing}: this test needs a real server")
+
+
+@pytest.fixture(scope="session")
+def nginx_program() -> str:
+    """The path of nginx, for tests that start a `NginxServer` of their own."""
+    try:
+        return find_program("nginx")
+    except ServerMissing as missing:
+        _do_without(missing)
 
 
 @pytest.fixture(scope="session")

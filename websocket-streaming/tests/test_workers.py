@@ -194,6 +194,7 @@ def test_a_worker_that_stops_hands_the_lead_over_at_once(market: ServiceProcess,
     wait_until(lambda: sockets(market) == 1, what="one upstream")
 
 
+@pytest.mark.usefixtures("nginx_program")
 def test_behind_nginx_a_client_stays_at_its_worker_and_goes_on_at_the_other_when_that_dies(
     workers: list[ServiceProcess], connect: Callable[..., Any]
 ) -> None:
