@@ -223,11 +223,20 @@ class TestTrades:
 
     def test_an_exchange_that_began_its_numbering_anew_is_followed(self, desk: Desk) -> None:
         desk.price(10)
+        desk.run(1)
         desk.prices.on_check(BTC, Ticker(50.0, 3, NOW_MS, 1.0, 1.0, 1.0, 1.0, 1.0), 10)
         desk.exchange.known = [trade(id) for id in range(1, 4)]
         desk.run(1)
         desk.trades.on_trade(BTC, trade(4))
         assert desk.ids() == [4]
+
+    def test_a_history_that_is_ahead_of_the_24_h_figures_is_no_new_numbering(self, desk: Desk) -> None:
+        desk.price(8)
+        desk.run(2)
+        desk.exchange.known = [trade(id) for id in range(1, 14)]
+        desk.trades.on_trade(BTC, trade(13))
+        desk.run(1)
+        assert desk.ids() == [11, 12, 13]
 
     def test_a_slow_client_is_told_how_many_it_missed(self, desk: Desk) -> None:
         assert desk.trades.catch_up(TRADES, "trade", {"trade_id": 9}, 4) == ("trade", {"trade_id": 9, "missed": 4})

@@ -53,6 +53,7 @@ class _Tape:
     tape: TradeTape = field(default_factory=TradeTape)
     behind: _Behind | None = None
     is_filled: bool = False  # the history is there
+    known: int = 0  # the 24 h figures' newest id at the last look
     tries: int = 0
     missed: int = 0  # to be told with the next trade
 
@@ -88,11 +89,16 @@ class TradeChannel(LiveChannel[_Tape]):
         now = self._clock.monotonic()
         for topic, state in list(self._states.items()):
             known, last_id = self._prices.trade_id(topic.of), state.tape.last_id
+            lower = known is not None and known < state.known
+            state.known = known or 0
             if known is None or last_id is None or known == last_id:
                 state.behind = None
             elif known < last_id:
-                state.tape.restart()  # REST and the 24 h figures agree on lower ids: the exchange began anew
-                self._begin(topic)
+                # Figures that went back: the exchange began anew. Else REST's history only ran ahead of the stream,
+                # and what it gave must be followed by the trade after it.
+                if lower:
+                    state.tape.restart()
+                    self._begin(topic)
             elif state.behind is None or state.behind.trade_id <= last_id:
                 state.behind = _Behind(known, now, self._prices.event_ms(topic.of))
             elif self._has_missed(topic, state.behind, now):
