@@ -22,7 +22,7 @@ DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 NAMES = [service.name for service in read_fleet().services]
 FUNCTIONS = {
     "sum", "rate", "by", "increase", "deriv", "changes", "count", "vector", "or", "and", "on", "group_left",
-    "unless", "histogram_quantile", "le", "service", "status", "route", "instance", "job",
+    "unless", "min_over_time", "histogram_quantile", "le", "service", "status", "route", "instance", "job",
 }  # fmt: skip
 # Prometheus makes them itself.
 OWN = {"up", "ALERTS"}
