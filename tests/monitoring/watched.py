@@ -87,26 +87,27 @@ def watched_fleet(folder: Path) -> Iterator[Watched]:
         webhook = Webhook()
         opened.callback(webhook.close)
         alertmanager = opened.enter_context(Alertmanager(_webhook_config(webhook.url)))
-        simulator = opened.enter_context(ServiceProcess("market-simulator"))
+        service = functools.partial(ServiceProcess, ready_timeout_s=WITHIN_S)
+        simulator = opened.enter_context(service("market-simulator"))
         url, own_url = postgres.create_database(), postgres.create_database()
         stored = {"DATABASE_URL": url, "RATE_LIMIT_ENABLED": "false"}
         # Port 1 answers nobody.
         poor = {"PYTHONPATH": str(folder), "REDIS_ENABLED": "true", "REDIS_PORT": "1"}
         services = {
-            "stream": ServiceProcess("websocket-streaming", {"SIMULATOR_URL": simulator.base_url}),
-            "spooling": ServiceProcess("database-service", stored),
-            "plain": ServiceProcess("database-service", stored | {"SPOOL_MAX_ROWS": "0"}),
-            "poor": ServiceProcess(_granted_little(folder, "database-service"), poor),
+            "stream": service("websocket-streaming", {"SIMULATOR_URL": simulator.base_url}),
+            "spooling": service("database-service", stored),
+            "plain": service("database-service", stored | {"SPOOL_MAX_ROWS": "0"}),
+            "poor": service(_granted_little(folder, "database-service"), poor),
         }
-        for service in services.values():
-            opened.enter_context(service)
+        for process in services.values():
+            opened.enter_context(process)
         lock = opened.enter_context(ExitStack())
         lock.enter_context(locked(own_url, MIGRATION_LOCK))
-        services["migrating"] = ServiceProcess("database-service", {"DATABASE_URL": own_url})
+        services["migrating"] = service("database-service", {"DATABASE_URL": own_url})
         opened.callback(services["migrating"].close)
         services["migrating"].start(wait=False)
         wait_until(lambda: _answers(services["migrating"]), WITHIN_S, what="a service that migrates answers")
-        targets = {name: f"127.0.0.1:{service.port}" for name, service in services.items()}
+        targets = {name: f"127.0.0.1:{process.port}" for name, process in services.items()}
         rules = _quickened((FOLDER / "rules.yml").read_text())
         prometheus = opened.enter_context(Prometheus(rules, targets, alertmanager.port))
         yield Watched(prometheus, webhook, postgres, simulator, **services, end_lock=lock.close)
