@@ -31,7 +31,7 @@ from shared.testing.process import ServiceProcess
 sys.path.insert(0, str(Path(__file__).parent.parent / "market-simulator"))  # its folder is no package
 
 # the path comes first
-from market_simulator.generated import GeneratedMarket
+from market_simulator.generated.market import GeneratedMarket
 from market_simulator.market import SymbolMarket
 from market_simulator.sim_clock import SimClock
 from market_simulator.symbols import GENERATED

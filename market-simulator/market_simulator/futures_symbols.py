@@ -5,8 +5,8 @@ Tick and step sizes as the exchange writes them: the decimals of the tick are th
 
 from decimal import Decimal
 
-from market_simulator.futures_market import FuturesInfo
-from market_simulator.generated_days import Profile
+from market_simulator.futures.market import FuturesInfo
+from market_simulator.generated.days import Profile
 from market_simulator.market import UNIT, SymbolInfo
 from market_simulator.symbols import GENERATED, RECORDED
 

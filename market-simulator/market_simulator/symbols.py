@@ -5,7 +5,7 @@ Tick and step sizes are the exchange's; prices are of a usual day, not of any da
 
 from decimal import Decimal
 
-from market_simulator.generated_days import Profile
+from market_simulator.generated.days import Profile
 from market_simulator.market import UNIT, SymbolInfo
 
 _QUOTE = "USDT"
