@@ -59,7 +59,11 @@ LOOKS = 2  # further ones for who is calling, so that nobody who is logged in wa
 def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> Service:
     """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
     settings = settings or AuthSettings.read()
-    service = create_service(NAME, settings, import_name="auth_gateway", clock=clock)
+    service = create_service(
+        NAME, settings, import_name="auth_gateway", clock=clock,
+        about="one door: logins, API keys, limits, the way to every service below /api/",
+        first_call="/api/health",
+    )  # fmt: skip
     service.unvouched.append("/")  # it judges every call itself
     now, monotonic = service.clock.now, service.clock.monotonic
     leash = Leash(monotonic)
