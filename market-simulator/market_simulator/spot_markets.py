@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.market import SymbolInfo, SymbolMarket
 from market_simulator.recorded.market import RecordedMarket, recorded_trades
 from market_simulator.recorded.tape import Tape
 from market_simulator.recorded.trades import RecordedTrades
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.stage.market import StagedMarket
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape_reader import load_tape

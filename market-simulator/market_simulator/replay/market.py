@@ -4,15 +4,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from market_simulator.generated.days import Profile
-from market_simulator.generated.market import GeneratedMarket
-from market_simulator.generated.trades import TICK_MS
 from market_simulator.klines.intervals import later_open, open_time
 from market_simulator.klines.kline_table import KlineTable
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import UNIT, SymbolInfo
 from market_simulator.replay.bars import MINUTE_MS, ReplayBars
 from market_simulator.replay.trades import USUAL_TRADES, ReplayTrades
+from market_simulator.seeded.days import Profile
+from market_simulator.seeded.market import GeneratedMarket
+from market_simulator.seeded.trades import TICK_MS
 from market_simulator.trade_history import TradeHistory
 
 

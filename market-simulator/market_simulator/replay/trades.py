@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from cachetools import LRUCache
 
-from market_simulator.generated.minute_run import MinuteRun
-from market_simulator.generated.minute_trades import MINUTE_MS, MinuteTrades, TradeMaker
-from market_simulator.generated.minutes import MinuteMaker, Minutes
-from market_simulator.generated.trades import TICK_MS, segment_start
 from market_simulator.klines.bars import Bar, Bars, Ints
 from market_simulator.market import Trade
 from market_simulator.replay.bars import ReplayBars
+from market_simulator.seeded.minute_run import MinuteRun
+from market_simulator.seeded.minute_trades import MINUTE_MS, MinuteTrades, TradeMaker
+from market_simulator.seeded.minutes import MinuteMaker, Minutes
+from market_simulator.seeded.trades import TICK_MS, segment_start
 
 USUAL_TRADES = 120  # in a minute of the usual volume
 _MOST_TRADES = 1_500

@@ -23,7 +23,6 @@ from market_simulator.futures.market import (
 from market_simulator.futures.periods import ends
 from market_simulator.futures_markets import FuturesListing, FuturesMarkets
 from market_simulator.futures_symbols import GENERATED_FUTURES, RECORDED_FUTURES
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.klines.intervals import later_open
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import UNIT, DepthUpdate, SymbolMarket, Trade
@@ -31,6 +30,7 @@ from market_simulator.order_book import OrderBook
 from market_simulator.recorded.market import RecordedMarket
 from market_simulator.recorded.tape import Tape
 from market_simulator.repricing import flash_crash
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.stage.effects import ThinBook
 from market_simulator.stage.futures import StagedFutures
 from market_simulator.symbols import GENERATED, RECORDED

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.klines.bars import Bars, Ints
 from market_simulator.klines.kline_json import kline_json
 from market_simulator.klines.kline_table import KlineTable
@@ -19,6 +18,7 @@ from market_simulator.live import LiveMarket
 from market_simulator.market import Kline
 from market_simulator.recorded.market import RecordedMarket
 from market_simulator.repricing import flash_crash
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape_reader import load_tape
 from market_simulator.wire.numbers import fixed8, quote8

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import SymbolMarket
 from market_simulator.recorded.market import RecordedMarket
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape_reader import load_tape
 

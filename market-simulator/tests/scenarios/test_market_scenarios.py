@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.market import SymbolMarket
 from market_simulator.recorded.market import RecordedMarket
 from market_simulator.scenarios import market_effects, market_moves
 from market_simulator.scenarios.director import Director
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.sim_clock import SimClock
 from market_simulator.stage.market import StagedMarket
 from market_simulator.symbols import GENERATED, RECORDED

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.market import UNIT, BookView, Event, SymbolMarket, Trade
 from market_simulator.recorded.market import RecordedMarket
 from market_simulator.repricing import flash_crash, gap, pump
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.stage.effects import BookEffect, Moment, Side, SideName, Spoofing, ThinBook
 from market_simulator.stage.market import StagedMarket
 from market_simulator.stage.washed_history import Washed

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.market import UNIT, DepthUpdate, Event, SymbolInfo, SymbolMarket, Trade
 from market_simulator.order_book import OrderBook
 from market_simulator.recorded.market import RecordedMarket
 from market_simulator.repricing import flash_crash
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.stage.effects import ThinBook
 from market_simulator.stage.market import StagedMarket
 from market_simulator.stage.washing import WashTrading

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from market_simulator.generated.days import Profile
 from market_simulator.market import UNIT, SymbolInfo, Trade
 from market_simulator.random_bits import key, word, words
+from market_simulator.seeded.days import Profile
 
 LEVELS = 120  # prices a side; about three in four hold a level
 _SHORTEST_SLOT_TICKS = 4  # a level keeps its quantity for 4 to 67 ticks, so few levels change at a tick

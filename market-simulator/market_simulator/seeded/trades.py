@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 from cachetools import LRUCache
 
-from market_simulator.generated.days import MINUTES, Days, DayWalk, Profile
-from market_simulator.generated.minute_run import MinuteRun, minute_bars
-from market_simulator.generated.minute_trades import MINUTE_MS, MinuteTrades, TradeMaker
-from market_simulator.generated.minutes import MinuteMaker
 from market_simulator.klines.bars import Bar, Bars, Ints, cut, joined, stacked
 from market_simulator.market import SymbolInfo, Trade
+from market_simulator.seeded.days import MINUTES, Days, DayWalk, Profile
+from market_simulator.seeded.minute_run import MinuteRun, minute_bars
+from market_simulator.seeded.minute_trades import MINUTE_MS, MinuteTrades, TradeMaker
+from market_simulator.seeded.minutes import MinuteMaker
 
 DAY_MS = MINUTES * MINUTE_MS
 TICK_MS = 100  # a depth update each tick; what it covers is shown after the tick before

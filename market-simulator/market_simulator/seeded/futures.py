@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from market_simulator.futures.figures import FuturesFigures
 from market_simulator.futures.market import FuturesInfo
-from market_simulator.generated.days import Day, Days, DayWalk, Profile
-from market_simulator.generated.market import GeneratedMarket
-from market_simulator.generated.trades import GeneratedTrades
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import UNIT, SymbolInfo, SymbolMarket
 from market_simulator.random_bits import key, normal, word
+from market_simulator.seeded.days import Day, Days, DayWalk, Profile
+from market_simulator.seeded.market import GeneratedMarket
+from market_simulator.seeded.trades import GeneratedTrades
 
 _USUAL_BASIS = 30_000  # 0.03 %, in units of 1e-8: with interest at 0.01 % funding is mostly paid by longs
 _STEP = 30_000

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market_simulator.generated.days import MINUTES, Day
 from market_simulator.klines.bars import Ints, product
 from market_simulator.random_bits import Floats, Words, fractions, key, normals, words
+from market_simulator.seeded.days import MINUTES, Day
 
 _BLOCK_MINUTES = 30  # volatility within a day changes at each half hour
 

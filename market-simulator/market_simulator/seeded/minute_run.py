@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from market_simulator.generated.minute_trades import MINUTE_MS, MinuteTrades
-from market_simulator.generated.minutes import Minutes
 from market_simulator.klines.bars import Bar, Bars, Ints, cut, empty_bars, joined, product, running, stacked
+from market_simulator.seeded.minute_trades import MINUTE_MS, MinuteTrades
+from market_simulator.seeded.minutes import Minutes
 
 
 def minute_bars(minutes: Minutes) -> Bars:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from market_simulator.generated.days import MINUTES
-from market_simulator.generated.minutes import Minutes, apportion
 from market_simulator.klines.bars import Ints
 from market_simulator.random_bits import key, normals, words
+from market_simulator.seeded.days import MINUTES
+from market_simulator.seeded.minutes import Minutes, apportion
 
 MINUTE_MS = 60_000
 _MOST_TRADES = 4096  # counters of one minute's purposes don't touch the next minute's

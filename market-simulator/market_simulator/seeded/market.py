@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from market_simulator.generated.book import BookMaker, Side
-from market_simulator.generated.days import Profile
-from market_simulator.generated.trades import TICK_MS, GeneratedTrades, segment_start
 from market_simulator.live import EPOCH_MS, LiveMarket, moved, moved_difference
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Event, SymbolInfo, Trade
 from market_simulator.order_book import difference
+from market_simulator.seeded.book import BookMaker, Side
+from market_simulator.seeded.days import Profile
+from market_simulator.seeded.trades import TICK_MS, GeneratedTrades, segment_start
 from market_simulator.trade_history import TradeSource
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from market_simulator.generated.market import GeneratedMarket
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import UNIT, BookTicker, DepthUpdate, Event, Trade
 from market_simulator.random_bits import key, word
 from market_simulator.recorded.market import RecordedMarket
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.stage.market import StagedMarket
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape_reader import load_tape
