@@ -79,8 +79,11 @@ function refuseSecondFleet () {
   const note = path.join(varDir, 'pm2-home')
   const first = fs.existsSync(note) ? fs.readFileSync(note, 'utf8').trim() : ''
   const inside = (app) => (folder(app) || '').startsWith(fs.realpathSync(root) + path.sep) && app.pm2_env.VAR_DIR === varDir
-  if (first && first !== home && listed(first).some(inside)) {
-    console.error(`This fleet runs already, under another PM2 than this shell's: two must not share ${varDir}. To go on with it: export PM2_HOME=${first} (and the FLEET_PORT_OFFSET that it was started with).`)
+  const running = first && first !== home && listed(first).find(inside)
+  if (running) {
+    const offset = running.pm2_env.PORT - (runs().find((run) => run.name === running.name)?.port ?? NaN)
+    const how = `export PM2_HOME=${first}` + (offset ? ` FLEET_PORT_OFFSET=${offset}` : '')
+    console.error(`This fleet runs already, under another PM2 than this shell's, and two must not share ${varDir}. To go on with it: ${how}`)
     process.exit(1)
   }
   if (!byPm2 || first === home) return

@@ -130,10 +130,12 @@ class TestUp:
         before = fleet.apps()["database-service"]["pid"]
         elsewhere = {"PM2_HOME": str(fleet.folder / "second"), "FLEET_PORT_OFFSET": str(fleet.offset + 1)}
         try:
-            for command in (["make", "up"], ["make", "down"], [str(PM2), "start", "ecosystem.config.js"]):
+            make = [["make", word] for word in ("up", "down", "status", "logs")]
+            for command in (*make, [str(PM2), "start", "ecosystem.config.js"]):
                 refused = fleet.run(*command, **elsewhere)
                 assert refused.returncode != 0
-                assert f"export PM2_HOME={fleet.folder / 'pm2'}" in refused.stderr, command
+                how = f"export PM2_HOME={fleet.folder / 'pm2'} FLEET_PORT_OFFSET={fleet.offset}\n"
+                assert how in refused.stderr, command
         finally:
             if (fleet.folder / "second" / "pm2.pid").exists():
                 fleet.run(str(PM2), "kill", **elsewhere)

@@ -76,15 +76,23 @@ def _start_missing(apps: Sequence[App]) -> None:
     if fallen := [app for app in ours if app.status != "online"]:
         _delete_all(apps, fallen)  # PM2 can't start again what it is just about to restart
     online = {app.name for app in ours if app.status == "online"}
-    for app in ours:
-        if app.name in online and (file := _changed_since(app)):
-            say(f"! {file} changed after {app.name} started; to apply: "
-                f"npx pm2 restart ecosystem.config.js --only {app.name}")  # fmt: skip
+    _tell_changed([app for app in ours if app.name in online])
     missing = [app for app in apps if app.name not in online]
     refuse_taken_ports(missing)
     if missing:
         say(f"Starting {', '.join(app.name for app in missing)} …")
     wait_ready(apps, missing, {app.name: app.restarts for app in ours if app.name in online})
+
+
+def _tell_changed(running: Sequence[Running]) -> None:
+    """One line for each `.env` that was changed meanwhile."""
+    changed: dict[str, list[str]] = {}
+    for app in running:
+        if file := _changed_since(app):
+            changed.setdefault(file, []).append(app.name)
+    for file, names in changed.items():
+        say(f"! {file} changed after {', '.join(names)} started; to apply: "
+            f"npx pm2 restart ecosystem.config.js --only {','.join(names)}")  # fmt: skip
 
 
 def _changed_since(app: Running) -> str | None:
@@ -285,6 +293,7 @@ def _delete_all(apps: Sequence[App], found: list[Running]) -> None:
 def logs() -> int:
     """Follow the logs of this clone's apps until Ctrl-C; S=<service> chooses one."""
     chosen = os.environ.get("S", "")
+    apps = pm2.wanted_apps()
     running = [app.name for app in pm2.running() if app.ours]
     ours = [name for name in running if not chosen or name == chosen]
     if running and not ours:
@@ -293,7 +302,7 @@ def logs() -> int:
         raise Failed("Nothing of this clone is running; `make up` starts the fleet.")
     command = [pm2.PROGRAM, "logs", f"/^({'|'.join(ours)})$/"]
     if chosen == DOOR:  # nginx writes its log itself
-        command = ["tail", "-n", "20", "-F", str(pm2.wanted_apps()[0].var_dir / "logs" / "door.access.log")]
+        command = ["tail", "-n", "20", "-F", str(apps[0].var_dir / "logs" / "door.access.log")]
     try:
         return subprocess.run(command, cwd=ROOT, env=pm2.environment(), check=False).returncode
     except KeyboardInterrupt:
