@@ -181,7 +181,7 @@ def memory(minutes: float) -> list[Row]:
 
 
 def _tell(after_s: float, sample: Sample) -> None:
-    say(f"{after_s / 60:.1f} min: heap {sample.heap_mb:.2f} MB, process {sample.process_mb:.0f} MB, {sample.nodes:.0f} nodes")
+    say(f"{after_s / 60:.1f} min: heap {sample.heap_mb:.2f} MB, process {sample.process_mb:.0f} MB")
 
 
 def _course(samples: list[Sample], what: str, words: str, unit: str) -> list[Row]:
