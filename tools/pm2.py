@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.steps import ROOT, Failed, output
+from tools.steps import ROOT, Failed, asked, output
 
 PROGRAM = str(ROOT / "node_modules" / ".bin" / "pm2")
-# PM2 means to restart an app that is stopped before it was ready, in 0.1 s and then later and later; only a second call
-# within that time ends it. `pm2 stop` and `pm2 delete` are too slow for that on a busy machine, so one program does both.
+# PM2 means to restart an app that is stopped before it was ready, in 0.1 s and then later and later; only a second
+# call within that time ends it. `pm2 stop` and then `pm2 delete` are too slow on a busy machine: one program does both.
 STOP_AND_DELETE = """
 const pm2 = require('pm2')
 const call = (name, id) => new Promise((resolve) => pm2.Client.executeRemote(name, id, resolve))
@@ -74,10 +74,7 @@ def home() -> Path:
 def wanted_apps() -> list[App]:
     """The apps of ecosystem.config.js, in its order."""
     script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js').apps))"
-    done = subprocess.run(
-        ["node", "-e", script], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = asked(["node", "-e", script], environment())
     if done.returncode:
         raise Failed(done.stderr.strip() or "ecosystem.config.js can't be read; `node ecosystem.config.js` says why.")
     apps = json.loads(done.stdout)

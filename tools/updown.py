@@ -13,7 +13,7 @@ from shared.port_holder import port_holder
 from tools import pm2
 from tools.install import install, only_one
 from tools.pm2 import App, Running
-from tools.steps import ROOT, Failed, clean_environment, port_taken, say
+from tools.steps import ROOT, Failed, asked, clean_environment, port_taken, say
 
 READY_WITHIN_S = 120.0  # a busy machine takes most of a minute; what falls over is seen at once
 SETTLE_S = 8.0  # a health document is asked anew every few seconds
@@ -51,10 +51,7 @@ def up() -> int:
 def refuse_wrong_settings() -> None:
     """Raises Failed with a line for each wrong value; a name that is nearly a setting is only told."""
     python = pm2.environment()["FLEET_PYTHON"] or str(ROOT / ".venv" / "bin" / "python")
-    done = subprocess.run(
-        [python, "-m", "tools.settings_check"], cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = asked([python, "-m", "tools.settings_check"], clean_environment())
     if done.stdout:
         say(done.stdout.rstrip())
     if done.returncode:
