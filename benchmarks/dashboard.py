@@ -31,7 +31,7 @@ FAST = "20"  # SIM_SPEED: 1,000 updates a second and more for what the page subs
 SECONDS = "/#interval=1s"  # the chart keeps at most 1,500 bars: so fast, a second's fill it in less than a minute
 WARM_S = 120.0  # until all that the page keeps is full, and has been emptied once
 SAMPLE_S = 5.0
-TOLD = 36  # each of so many samples is told while one waits: about three minutes
+TOLD = 12  # one of so many samples is told while one waits: one a minute, on a busy machine fewer
 CALLS = 200
 LOOKS = 15
 LOOK_EVERY_S = 1.1  # /api/fleet is kept for a second
@@ -167,7 +167,7 @@ def memory(minutes: float) -> list[Row]:
             page.wait_for_timeout(SAMPLE_S * 1000)
             samples.append(_sample(devtools, whole))
             if len(samples) % TOLD == 0:
-                say(f"{(samples[-1].at - samples[0].at) / 60:.0f} min: heap {samples[-1].heap_mb:.2f} MB")
+                _tell(samples[-1].at - samples[0].at, samples[-1])
         watched_s = samples[-1].at - samples[0].at
         rate = (_sent(streaming) - sent) / watched_s
     busy = (samples[-1].busy_s - samples[0].busy_s) / watched_s
@@ -180,18 +180,26 @@ def memory(minutes: float) -> list[Row]:
     ]
 
 
-def _course(samples: list[Sample], what: str, words: str, unit: str) -> list[Row]:
-    """Where it stood and which way it went: medians of the first and the last third, and the line through all samples.
+def _tell(after_s: float, sample: Sample) -> None:
+    say(f"{after_s / 60:.1f} min: heap {sample.heap_mb:.2f} MB, process {sample.process_mb:.0f} MB")
 
-    Lists that fill and are emptied make the heap a saw, with teeth of less than a minute: the line goes through many.
+
+def _course(samples: list[Sample], what: str, words: str, unit: str) -> list[Row]:
+    """Where it stood and which way it went: medians of the first and the last third, and lines through the samples.
+
+    Lists that fill and are emptied make the heap a saw, with teeth of less than a minute: a line goes through many.
     """
     values = [float(getattr(sample, what)) for sample in samples]
-    third = max(1, len(samples) // 3)
-    slope = statistics.linear_regression([sample.at for sample in samples], values).slope
+    third, half = max(1, len(samples) // 3), len(samples) // 2
+
+    def hourly(begin: int) -> float:
+        return statistics.linear_regression([sample.at for sample in samples[begin:]], values[begin:]).slope * 3600
+
     return [
         Row(f"page: {words}, first third", statistics.median(values[:third]), unit, ""),
         Row(f"page: {words}, last third", statistics.median(values[-third:]), unit, ""),
-        Row(f"page: {words}, the line through {len(samples)} samples, an hour", slope * 3600, unit, "flat"),
+        Row(f"page: {words}, the line through {len(samples)} samples, an hour", hourly(0), unit, "flat"),
+        Row(f"page: {words}, the line through the second half of them, an hour", hourly(half), unit, "flat"),
     ]
 
 

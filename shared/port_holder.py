@@ -1,5 +1,6 @@
 """Which program listens on a port, so that whoever finds it taken knows what to stop. Standard library alone."""
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -22,9 +23,10 @@ def _from_proc(port: int) -> str | None:
     wanted = {f"socket:[{inode}]" for inode in _sockets(port)}
     if not wanted:
         return None
-    for file in PROC.glob("[0-9]*/fd/*"):
-        if _leads_to(file) in wanted:
-            return f"{(file.parents[1] / 'comm').read_text().strip()} (pid {file.parents[1].name})"
+    for process in PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
+            if any(_leads_to(file) in wanted for file in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return None
 
 

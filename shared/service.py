@@ -83,25 +83,20 @@ class Service:
         spec = RouteSpec(method, path, **declared)
 
         def register(handler: Handler) -> Handler:
-            if (method, path) == ("GET", "/") and self._replaces_index(spec, handler):
-                return handler
-            self.routes.append(spec)
             if spec.quiet:
                 self.recorder.quiet.add(path)
             if spec.hot:
                 self.hot_routes.append((spec, handler))
-            self.app.add_url_rule(path, f"{method} {path}", self._wrap(spec, handler), methods=[method])
+            name, answer = f"{method} {path}", self._wrap(spec, handler)
+            if name == "GET /" and name in self.app.view_functions:  # a page of its own instead of the index
+                self.routes = [spec if (one.method, one.path) == ("GET", "/") else one for one in self.routes]
+                self.app.view_functions[name] = answer
+            else:
+                self.routes.append(spec)
+                self.app.add_url_rule(path, name, answer, methods=[method])
             return handler
 
         return register
-
-    def _replaces_index(self, spec: RouteSpec, handler: Handler) -> bool:
-        at = next((at for at, known in enumerate(self.routes) if (known.method, known.path) == ("GET", "/")), None)
-        if at is None:
-            return False
-        self.routes[at] = spec
-        self.app.view_functions["GET /"] = self._wrap(spec, handler)
-        return True
 
     def _wrap(self, spec: RouteSpec, handler: Handler) -> Callable[..., Response]:
         def answer(**arguments: Any) -> Response:

@@ -44,9 +44,9 @@ def likely_typos() -> list[str]:
 
 def main() -> int:
     """Typos go to stdout, wrong values to stderr; the latter make the exit code 1."""
-    if os.environ.get("ENV_FILES", "").lower() != "false":
-        sys.stdout.write("".join(f"! {line}\n" for line in likely_typos()))
     found = wrong(os.environ)
+    if not found and os.environ.get("ENV_FILES", "").lower() != "false":  # a wrong one may not even be readable
+        sys.stdout.write("".join(f"! {line}\n" for line in likely_typos()))
     sys.stderr.write("".join(f"{line}\n" for line in found))
     return 1 if found else 0
 
