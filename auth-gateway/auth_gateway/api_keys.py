@@ -43,10 +43,6 @@ class ApiKeyStore(Protocol):
         """Newest first, revoked ones too."""
         ...
 
-    def key_by_hash(self, secret_hash: str) -> ApiKey | None:
-        """By the hash of its secret."""
-        ...
-
     def revoke_key(self, account_id: str, key_id: str, now: datetime) -> ApiKey | None:
         """The key, revoked now or before; None if the account has none of that id."""
         ...

@@ -29,7 +29,7 @@ from auth_gateway.stores.api_keys import SqlApiKeys
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
 from auth_gateway.stores.hooks import SqlHooks
-from auth_gateway.stores.in_force import InForce
+from auth_gateway.stores.looks import Looks
 from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.tokens import AccessTokens
@@ -59,22 +59,26 @@ LOOKS = 2  # further ones for who is calling, so that nobody who is logged in wa
 def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> Service:
     """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
     settings = settings or AuthSettings.read()
-    service = create_service(NAME, settings, import_name="auth_gateway", clock=clock)
+    service = create_service(
+        NAME, settings, import_name="auth_gateway", clock=clock,
+        about="one door: logins, API keys, limits, the way to every service below /api/",
+        first_call="/api/health",
+    )  # fmt: skip
     service.unvouched.append("/")  # it judges every call itself
     now, monotonic = service.clock.now, service.clock.monotonic
     leash = Leash(monotonic)
     database = Database.open(settings.database_url, settings.sqlite_path, service.clock, leash)
-    offload, looks = Offload(THREADS), Offload(LOOKS)
+    offload, reading = Offload(THREADS), Offload(LOOKS)
     hasher, cache = Argon2Hasher(), RedisCache.from_settings(settings)
     accounts, sessions = SqlAccounts(database.connections), SqlSessions(database.connections)
     keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
     tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
-    in_force = InForce(lambda session_id: looks.call(sessions.has_ended, session_id), database.changes)
+    looks = Looks(database.connections, database.glance, reading.call)
     denylist = Denylist(
-        settings.ACCESS_TOKEN_S, RedisDenials(cache), in_force.has_ended,
-        lambda moment: looks.call(sessions.ended_since, moment), now, monotonic,
+        settings.ACCESS_TOKEN_S, RedisDenials(cache), looks.ended_at_a_glance, looks.has_ended,
+        lambda moment: reading.call(sessions.ended_since, moment), now, monotonic,
     )  # fmt: skip
-    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, looks.call, now, monotonic)
+    doorkeeper = Doorkeeper(tokens, denylist, looks.key, now, monotonic)
     rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
     login = Login(
         accounts, sessions, log, hasher, tokens, denylist, Attempts(cache), rules, offload.call, now,
@@ -90,7 +94,7 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
         functools.partial(_count_event, service, settings), offload.call, now,
     )  # fmt: skip
     add_hook_routes(service, settings, doorkeeper, webhooks)
-    service.on_stop(looks.close)
+    service.on_stop(reading.close)
     _live(service, settings, database, offload, hasher, leash, cache)
     return service
 
