@@ -81,12 +81,12 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
         timedelta(days=settings.SESSION_DAYS),
     )  # fmt: skip
     names = [member.name for member in read_fleet().services]
-    keyring = Keyring(keys, log, doorkeeper, names, offload.call, now)
+    keyring = Keyring(keys, doorkeeper, names, offload.call, now)
     add_routes(service, settings, login, keyring, doorkeeper)
     add_audit_routes(service, doorkeeper, log, offload.call)
     deliver = _add_fleet(service, settings, doorkeeper)
     webhooks = Webhooks(
-        SqlHooks(database.connections), accounts, log, settings.signing_keys, parse_json, deliver,
+        SqlHooks(database.connections), accounts, settings.signing_keys, parse_json, deliver,
         functools.partial(_count_event, service, settings), offload.call, now,
     )  # fmt: skip
     add_hook_routes(service, settings, doorkeeper, webhooks)
