@@ -13,13 +13,13 @@ SERVICE = Path(__file__).parent.parent / "market-simulator"
 sys.path.insert(0, str(SERVICE))  # its package lies in a folder that is no package
 
 # ruff: noqa: E402  # the path comes first
-from market_simulator.generated import GeneratedMarket
-from market_simulator.intervals import INTERVALS
-from market_simulator.kline_json import kline_json
+from market_simulator.klines.intervals import INTERVALS
+from market_simulator.klines.kline_json import kline_json
 from market_simulator.live import LiveMarket
-from market_simulator.recorded import RecordedMarket
+from market_simulator.recorded.market import RecordedMarket
+from market_simulator.recorded.tape import Tape
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.symbols import GENERATED, RECORDED
-from market_simulator.tape import Tape
 from market_simulator.tape_reader import load_tape
 
 YEAR = 525_600

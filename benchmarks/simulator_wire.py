@@ -31,8 +31,8 @@ from shared.testing.process import ServiceProcess
 sys.path.insert(0, str(Path(__file__).parent.parent / "market-simulator"))  # its folder is no package
 
 # the path comes first
-from market_simulator.generated import GeneratedMarket
 from market_simulator.market import SymbolMarket
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.sim_clock import SimClock
 from market_simulator.symbols import GENERATED
 from market_simulator.wire.hub import TICK_S, Form, Hub

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from market_simulator.futures_market import FuturesInfo, FuturesMarket
+from market_simulator.futures.market import FuturesInfo, FuturesMarket
 from market_simulator.futures_symbols import GENERATED_FUTURES, RECORDED_FUTURES
-from market_simulator.generated_days import Profile
-from market_simulator.generated_futures import GeneratedFutures
 from market_simulator.market import SymbolInfo, SymbolMarket
-from market_simulator.recorded_futures import RecordedFutures
-from market_simulator.staged_futures import StagedFutures
-from market_simulator.tape import Tape
+from market_simulator.recorded.futures import RecordedFutures
+from market_simulator.recorded.tape import Tape
+from market_simulator.seeded.days import Profile
+from market_simulator.seeded.futures import GeneratedFutures
+from market_simulator.stage.futures import StagedFutures
 from market_simulator.tape_reader import load_tape
 
 Make = Callable[[], FuturesMarket]

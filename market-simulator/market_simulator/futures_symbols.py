@@ -5,9 +5,9 @@ Tick and step sizes as the exchange writes them: the decimals of the tick are th
 
 from decimal import Decimal
 
-from market_simulator.futures_market import FuturesInfo
-from market_simulator.generated_days import Profile
+from market_simulator.futures.market import FuturesInfo
 from market_simulator.market import UNIT, SymbolInfo
+from market_simulator.seeded.days import Profile
 from market_simulator.symbols import GENERATED, RECORDED
 
 _DAYS_OF_INTEREST = 1.2  # open interest is about what spot trades in this time

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from market_simulator.kline_table import KlineTable
+from market_simulator.klines.kline_table import KlineTable
 from market_simulator.market import BookTicker, BookView, Event, Kline, Level, Repricing, SymbolInfo, Trade, Window
 from market_simulator.order_book import difference
 from market_simulator.trade_history import TradeHistory, TradeSource

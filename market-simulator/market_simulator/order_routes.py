@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from market_simulator.market import UNIT
-from market_simulator.orders import Fill, Order
-from market_simulator.session_market import SessionMarket
 from market_simulator.sessions import PREFIX
+from market_simulator.trading.orders import Fill, Order
+from market_simulator.trading.session_market import SessionMarket
 from market_simulator.venue import Venue
 from market_simulator.wire.numbers import fixed8, quote8
 from shared.errors import Conflict, InvalidInput, NotFound

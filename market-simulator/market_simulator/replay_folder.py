@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from market_simulator.replay_bars import ReplayBars, make_bars
+from market_simulator.replay.bars import ReplayBars, make_bars
 from shared.clock import parse_time
 from shared.errors import InvalidInput, NotFound
 

@@ -14,18 +14,18 @@ from market_simulator.live import EPOCH_MS
 from market_simulator.market import Preparable, SymbolMarket
 from market_simulator.order_routes import add_order_routes
 from market_simulator.page_routes import add_page_routes
-from market_simulator.replay import ReplayMarket
+from market_simulator.replay.market import ReplayMarket
 from market_simulator.replay_folder import Replay, ReplayFolder
 from market_simulator.scenarios import frame_faults, market_effects, market_moves, rest_faults, wire_faults
 from market_simulator.scenarios.director import Director
-from market_simulator.session_market import SessionMarket
 from market_simulator.session_routes import add_session_routes
 from market_simulator.sessions import SessionPlan, Sessions
 from market_simulator.settings import SimulatorSettings
 from market_simulator.sim_clock import SimClock
 from market_simulator.sim_routes import add_sim_routes
 from market_simulator.spot_markets import LISTED, SpotMarkets
-from market_simulator.staged import StagedMarket
+from market_simulator.stage.market import StagedMarket
+from market_simulator.trading.session_market import SessionMarket
 from market_simulator.venue import Venue
 from market_simulator.wire.dialect import FUTURES
 from market_simulator.wire.faults import Faults

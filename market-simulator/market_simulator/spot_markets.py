@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from market_simulator.generated import GeneratedMarket
 from market_simulator.market import SymbolInfo, SymbolMarket
-from market_simulator.recorded import RecordedMarket, recorded_trades
-from market_simulator.recorded_trades import RecordedTrades
-from market_simulator.staged import StagedMarket
+from market_simulator.recorded.market import RecordedMarket, recorded_trades
+from market_simulator.recorded.tape import Tape
+from market_simulator.recorded.trades import RecordedTrades
+from market_simulator.seeded.market import GeneratedMarket
+from market_simulator.stage.market import StagedMarket
 from market_simulator.symbols import GENERATED, RECORDED
-from market_simulator.tape import Tape
 from market_simulator.tape_reader import load_tape
 
 LISTED = (*(info.symbol for info in RECORDED), *(info.symbol for info, _ in GENERATED))

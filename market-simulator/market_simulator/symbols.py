@@ -5,8 +5,8 @@ Tick and step sizes are the exchange's; prices are of a usual day, not of any da
 
 from decimal import Decimal
 
-from market_simulator.generated_days import Profile
 from market_simulator.market import UNIT, SymbolInfo
+from market_simulator.seeded.days import Profile
 
 _QUOTE = "USDT"
 

@@ -18,7 +18,7 @@ import orjson
 
 from market_simulator.market import BookTicker, Level
 from market_simulator.order_book import OrderBook, difference
-from market_simulator.tape import (
+from market_simulator.recorded.tape import (
     DEPTH,
     TICKER,
     TRADE,

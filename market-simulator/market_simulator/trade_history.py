@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from market_simulator.bars import Bar, Bars, Ints, empty_bars, joined
-from market_simulator.intervals import later_open, open_time, opens_between
-from market_simulator.kline_table import KlineTable
+from market_simulator.klines.bars import Bar, Bars, Ints, empty_bars, joined
+from market_simulator.klines.intervals import later_open, open_time, opens_between
+from market_simulator.klines.kline_table import KlineTable
 from market_simulator.market import Kline, Repricing, Trade, Window
 from market_simulator.repricing import Repricings
 

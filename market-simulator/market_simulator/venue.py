@@ -11,8 +11,8 @@ import gevent
 from market_simulator.futures_markets import FuturesMarkets
 from market_simulator.market import SymbolMarket
 from market_simulator.scenarios.director import Director
-from market_simulator.session_market import SessionMarket
 from market_simulator.sim_clock import SimClock
+from market_simulator.trading.session_market import SessionMarket
 from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
 from market_simulator.wire.limits import Limits

@@ -15,19 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from market_simulator.futures_symbols import GENERATED_FUTURES, RECORDED_FUTURES
-from market_simulator.generated import GeneratedMarket
-from market_simulator.generated_futures import GeneratedFutures
-from market_simulator.intervals import INTERVALS, later_open, open_time
+from market_simulator.klines.intervals import INTERVALS, later_open, open_time
 from market_simulator.live import EPOCH_MS
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Event, Kline, SymbolMarket, Trade
 from market_simulator.order_book import OrderBook
-from market_simulator.recorded import RecordedMarket
-from market_simulator.recorded_futures import RecordedFutures
-from market_simulator.replay import ReplayMarket
-from market_simulator.replay_bars import make_bars
+from market_simulator.recorded.futures import RecordedFutures
+from market_simulator.recorded.market import RecordedMarket
+from market_simulator.recorded.tape import Tape
+from market_simulator.replay.bars import make_bars
+from market_simulator.replay.market import ReplayMarket
 from market_simulator.repricing import Cancelled, flash_crash
+from market_simulator.seeded.futures import GeneratedFutures
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.symbols import GENERATED, RECORDED
-from market_simulator.tape import Tape
 from market_simulator.tape_reader import load_tape
 
 TAPES = Path(__file__).parent.parent / "tape"

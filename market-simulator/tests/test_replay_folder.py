@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from market_simulator.kline_json import kline_json
-from market_simulator.replay import ReplayMarket
+from market_simulator.klines.kline_json import kline_json
+from market_simulator.replay.market import ReplayMarket
 from market_simulator.replay_folder import ReplayFolder
 from shared.errors import InvalidInput, NotFound
 

@@ -1,6 +1,6 @@
 """Scenarios of the market that leave its prices alone: thin books, spoofed orders, washed trades.
 
-Their seconds are simulated ones. They need a market on stage (staged.py).
+Their seconds are simulated ones. They need a market on stage (stage/).
 """
 
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from market_simulator.effects import BookEffect, Moment, SideName, Spoofing, SpoofOrder, ThinBook
 from market_simulator.market import SymbolMarket
 from market_simulator.scenarios.director import Entry, Plan
-from market_simulator.session_market import SessionMarket
-from market_simulator.staged import Stage, StagedMarket
-from market_simulator.washing import WashTrading
+from market_simulator.stage.effects import BookEffect, Moment, SideName, Spoofing, SpoofOrder, ThinBook
+from market_simulator.stage.market import Stage, StagedMarket
+from market_simulator.stage.washing import WashTrading
+from market_simulator.trading.session_market import SessionMarket
 from market_simulator.wire.hub import Hub
 from market_simulator.wire.numbers import fixed8
 from shared.errors import Conflict

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from market_simulator.futures_market import FuturesMarket
+from market_simulator.futures.market import FuturesMarket
 from market_simulator.market import SymbolMarket
 from market_simulator.wire import errors
 from market_simulator.wire.params import Params

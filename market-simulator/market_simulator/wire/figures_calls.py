@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from market_simulator.futures_market import DATA_MS, FUNDING_MS, RATE_CAP, CrowdKind, FuturesMarket
-from market_simulator.futures_market import INTEREST_RATE as INTEREST
+from market_simulator.futures.market import DATA_MS, FUNDING_MS, RATE_CAP, CrowdKind, FuturesMarket
+from market_simulator.futures.market import INTEREST_RATE as INTEREST
 from market_simulator.wire import errors
 from market_simulator.wire.calls import Call, Endpoint, Markets, futures_listed
 from market_simulator.wire.futures_rest import FuturesRest

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from market_simulator.futures_market import FuturesInfo
+from market_simulator.futures.market import FuturesInfo
 from market_simulator.market import UNIT
 from market_simulator.wire.exchange_info import rate_limit
 from market_simulator.wire.limits import FUTURES_WEIGHT_PER_MINUTE

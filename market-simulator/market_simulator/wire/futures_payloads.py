@@ -6,7 +6,7 @@ milliseconds only.
 
 from typing import Any
 
-from market_simulator.futures_market import FuturesInfo, Liquidation, MarkPrice
+from market_simulator.futures.market import FuturesInfo, Liquidation, MarkPrice
 from market_simulator.market import BookTicker, BookView, DepthUpdate, Kline, Trade, Window
 from market_simulator.wire.aggregates import Aggregate
 from market_simulator.wire.numbers import fixed8, padded, padded_levels, percent3

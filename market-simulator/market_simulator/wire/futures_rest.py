@@ -7,7 +7,7 @@ those of `/depth` are an enumeration.
 from collections.abc import Sequence
 from typing import Any
 
-from market_simulator.futures_market import FuturesInfo, FuturesMarket, PriceKind
+from market_simulator.futures.market import FuturesInfo, FuturesMarket, PriceKind
 from market_simulator.market import Kline, Trade
 from market_simulator.wire import errors
 from market_simulator.wire import futures_payloads as payloads

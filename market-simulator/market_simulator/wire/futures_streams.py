@@ -2,7 +2,7 @@
 
 import re
 
-from market_simulator.intervals import INTERVALS
+from market_simulator.klines.intervals import INTERVALS
 from market_simulator.wire.streams import Channel, Kind, MalformedStream, split_name
 
 NATIVE_DEPTH_MS = 0  # `@depth@0ms`: what the tape was recorded from; all other speeds are merged from it

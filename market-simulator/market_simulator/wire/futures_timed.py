@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from market_simulator.futures_market import FuturesMarket
+from market_simulator.futures.market import FuturesMarket
 from market_simulator.market import Window
 from market_simulator.wire import futures_payloads as payloads
 from market_simulator.wire.calls import Markets

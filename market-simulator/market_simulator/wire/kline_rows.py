@@ -4,9 +4,9 @@ from typing import Any
 
 import orjson
 
-from market_simulator.futures_market import FuturesInfo, FuturesMarket
-from market_simulator.kline_json import Places, kline_json
-from market_simulator.kline_table import KlineTable, Tabled
+from market_simulator.futures.market import FuturesInfo, FuturesMarket
+from market_simulator.klines.kline_json import Places, kline_json
+from market_simulator.klines.kline_table import KlineTable, Tabled
 from market_simulator.market import Kline, SymbolMarket
 from market_simulator.wire.futures_payloads import bar_quote
 from market_simulator.wire.numbers import fixed8, padded, quote8

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from market_simulator.intervals import INTERVALS
+from market_simulator.klines.intervals import INTERVALS
 from market_simulator.wire import errors
 
 MAX_LONG = 2**63 - 1

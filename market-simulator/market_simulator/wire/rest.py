@@ -6,7 +6,7 @@ Pure but for the markets it asks: no Flask, no clock. `Rest.answer` is the one w
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from market_simulator.futures_market import FuturesInfo
+from market_simulator.futures.market import FuturesInfo
 from market_simulator.market import Trade
 from market_simulator.wire import errors
 from market_simulator.wire.aggregates import recent_aggregates

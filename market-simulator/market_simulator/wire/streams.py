@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from market_simulator.intervals import INTERVALS
+from market_simulator.klines.intervals import INTERVALS
 
 MAX_NAME = 80
 OFFSET_MS = {"": 0, "@+08:00": 8 * 3_600_000}

@@ -8,16 +8,16 @@ from typing import Any
 import orjson
 import pytest
 
-from market_simulator.generated import GeneratedMarket
 from market_simulator.market import SymbolMarket
-from market_simulator.recorded import RecordedMarket
+from market_simulator.recorded.market import RecordedMarket
 from market_simulator.scenarios import market_effects, market_moves
 from market_simulator.scenarios.director import Director
-from market_simulator.session_market import SessionMarket
+from market_simulator.seeded.market import GeneratedMarket
 from market_simulator.sim_clock import SimClock
-from market_simulator.staged import StagedMarket
+from market_simulator.stage.market import StagedMarket
 from market_simulator.symbols import GENERATED, RECORDED
 from market_simulator.tape_reader import load_tape
+from market_simulator.trading.session_market import SessionMarket
 from market_simulator.wire.hub import Form, Hub
 from market_simulator.wire.streams import parse_stream
 from shared.errors import Conflict, InvalidInput

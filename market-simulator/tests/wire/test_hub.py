@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from market_simulator.market import SymbolMarket
-from market_simulator.recorded import RecordedMarket
+from market_simulator.recorded.market import RecordedMarket
 from market_simulator.sim_clock import SimClock
 from market_simulator.symbols import RECORDED
 from market_simulator.tape_reader import load_tape

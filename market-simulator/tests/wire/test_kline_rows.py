@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 import pytest
 
-from market_simulator.futures_market import FuturesMarket
+from market_simulator.futures.market import FuturesMarket
 from market_simulator.futures_markets import FuturesListing
 from market_simulator.market import SymbolMarket
-from market_simulator.session_market import SessionMarket
 from market_simulator.spot_markets import SpotMarkets
-from market_simulator.washing import WashTrading
+from market_simulator.stage.washing import WashTrading
+from market_simulator.trading.session_market import SessionMarket
 from market_simulator.wire.kline_rows import FEW, futures_bars, futures_row, spot_bars, spot_row
 
 TAPES = Path(__file__).parents[2] / "tape"

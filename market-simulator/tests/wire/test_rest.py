@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_simulator.recorded import RecordedMarket
+from market_simulator.recorded.market import RecordedMarket
 from market_simulator.symbols import RECORDED
 from market_simulator.tape_reader import load_tape
 from market_simulator.wire.errors import ExchangeError

@@ -1,0 +1,1 @@
+"""What perpetuals have besides trades and a book: mark price, funding, open interest, liquidations, figures."""

@@ -1,0 +1,1 @@
+"""Bars of trades: how they are made, kept in tables and written."""

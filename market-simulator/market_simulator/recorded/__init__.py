@@ -1,0 +1,1 @@
+"""A market as it was recorded: the tape, its trades and books, lap after lap."""

@@ -1,0 +1,1 @@
+"""A market made from the user's own klines."""
