@@ -106,6 +106,33 @@ def apply_mask(data: bytes, mask_key: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
 
 
+class FrameEdges:
+    """Where frames begin in bytes that only pass by; what is in them is not looked at."""
+
+    def __init__(self) -> None:
+        self._left = 0  # bytes of the frame that is passing by
+        self._head = b""  # of a frame whose head has not come whole
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the next byte begins a frame."""
+        return not self._left and not self._head
+
+    def feed(self, data: bytes) -> None:
+        """These have passed."""
+        if self._head:
+            data = self._head + data
+        at, end = self._left, len(data)
+        while end - at >= 2:
+            masked, length = data[at + 1] & 0x80, data[at + 1] & 0x7F
+            wide = 2 if length == 126 else 8 if length == 127 else 0
+            size = 2 + wide + (4 if masked else 0)
+            if end - at < size:
+                break
+            at += size + (int.from_bytes(data[at + 2 : at + 2 + wide]) if wide else length)
+        self._left, self._head = max(0, at - end), data[at:]
+
+
 class FrameParser:
     """Bytes in as they come, whole messages out, in the order of the wire.
 

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -50,6 +51,10 @@ class ApiKeyStore(Protocol):
 
     def key_by_hash(self, secret_hash: str) -> ApiKey | None:
         """By the hash of its secret."""
+        ...
+
+    def still_open(self, secret_hashes: Sequence[str], now: datetime) -> set[str]:
+        """Those of them that are the secrets of keys in force, of accounts that are not disabled."""
         ...
 
     def revoke_key(self, account_id: str, key_id: str, now: datetime, told: Told[ApiKey | None]) -> ApiKey | None:

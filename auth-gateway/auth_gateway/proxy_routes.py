@@ -52,7 +52,7 @@ class Answered(Protocol):
 
 
 Send = Callable[..., Answered]  # (service, method, target, headers, body[, within_s])
-Connect = Callable[[str, str, Pairs, socket.socket], None]  # (URL, target, headers, client)
+Connect = Callable[[str, str, Pairs, socket.socket, "Identity | None"], None]  # (URL, target, headers, client, who)
 Vouch = Callable[[str, "Identity | None", str], str]  # (service, who, address) -> the header's value
 Note = Callable[[str, "Identity | None", str, Mapping[str, str | int]], None]  # (action, who, address, what)
 
@@ -96,7 +96,7 @@ class Door:
         raw_query = environ.get("QUERY_STRING", "")
         who = self._admit(name, f"/{rest}", values_of(raw_query), b"", environ, {})
         headers = self._headers(name, who, known_request_id(), environ)
-        self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client)
+        self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client, who)
 
     def vouch(self, method: str, uri: str, environ: Mapping[str, Any]) -> dict[str, str]:
         """What nginx needs to send a request past the gateway: the exact target that was judged, and the voucher."""

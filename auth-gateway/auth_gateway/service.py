@@ -1,6 +1,7 @@
 """Puts auth-gateway together: where accounts lie, who checks passwords, what health and counters say."""
 
 import functools
+import socket
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,6 +18,7 @@ from auth_gateway.descriptions import Descriptions
 from auth_gateway.forwarding.forwarder import Answer, Forwarder
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.hashing.common import is_common
+from auth_gateway.headers import Pairs
 from auth_gateway.hook_routes import add_hook_routes
 from auth_gateway.identity import Doorkeeper, Identity
 from auth_gateway.keyring import Keyring
@@ -36,6 +38,7 @@ from auth_gateway.stores.hooks import SqlHooks
 from auth_gateway.stores.in_force import InForce
 from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
+from auth_gateway.streams import Streams
 from auth_gateway.tokens import AccessTokens
 from auth_gateway.upstream import read_whole
 from auth_gateway.webhooks import DATABASE, Deliver, Webhooks, signal_id_in
@@ -49,7 +52,7 @@ from shared.sql.keeper import Keeper
 from shared.sql.leash import Leash
 from shared.voucher import HEADER, Voucher, make_voucher
 from shared.web.parsing import parse_json
-from shared.web.tunnel import tunnel
+from shared.web.tunnel import Ending, tunnel
 
 NAME = "auth-gateway"
 ASK_S = 3.0
@@ -90,9 +93,13 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     add_routes(service, settings, login, keyring, doorkeeper)
     writer = Offload(1)  # of its own, since the others may have to wait for logins
     call_log = CallLog(lambda events: writer.call(log.record, events), service.logger)
+    streams = Streams(
+        lambda ids, at: looks.call(sessions.still_open, ids, at),
+        lambda hashes, at: looks.call(keys.still_open, hashes, at), now, monotonic, service.logger,
+    )  # fmt: skip
     retention = Retention(log, settings.RETENTION_AUDIT_DAYS, now, offload.call, service.logger)
     add_audit_routes(service, doorkeeper, log, offload.call)
-    deliver = _add_fleet(service, settings, doorkeeper, _book(service, call_log))
+    deliver = _add_fleet(service, settings, doorkeeper, _book(service, call_log), streams)
     webhooks = Webhooks(
         SqlHooks(database.connections), accounts, settings.signing_keys, parse_json, deliver,
         functools.partial(_count_event, service, settings), offload.call, now,
@@ -100,9 +107,9 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     add_hook_routes(service, settings, doorkeeper, webhooks)
     service.on_stop(looks.close)
     _live(service, settings, database, offload, hasher, leash, cache)
-    for start in (call_log.start, retention.start):
+    for start in (call_log.start, retention.start, streams.start):
         service.on_start(start)
-    for stop in (writer.close, call_log.stop, retention.stop):
+    for stop in (writer.close, call_log.stop, retention.stop, streams.stop):
         service.on_stop(stop)
     return service
 
@@ -118,7 +125,9 @@ def _book(service: Service, call_log: CallLog) -> Book:
     return Book(call_log.require_room, note)
 
 
-def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper, book: Book) -> Deliver:
+def _add_fleet(
+    service: Service, settings: AuthSettings, doorkeeper: Doorkeeper, book: Book, streams: Streams
+) -> Deliver:  # fmt: skip
     """The way to the other services, and what is said of all of them. Returns the way for webhooks' signals."""
     urls = settings.service_urls
     forwarder = Forwarder(urls, service.clock.monotonic)
@@ -137,7 +146,13 @@ def _add_fleet(service: Service, settings: AuthSettings, doorkeeper: Doorkeeper,
     descriptions = Descriptions(ask, urls, service.clock.monotonic)
     passage = Passage(doorkeeper, descriptions.needs, check, settings.RATE_LIMIT_API_IP, settings.AUTH_REQUIRED)
     add_overview_routes(service, descriptions, list(urls), ask, passage, settings.RATE_LIMIT_OVERVIEW)
-    door = Door(urls, passage, vouch, forwarder.send, tunnel, book)
+
+    def connect(url: str, target: str, headers: Pairs, client: socket.socket, who: Identity | None) -> None:
+        ending = Ending()
+        with streams.opened(who, ending.tell):
+            tunnel(url, target, headers, client, ending)
+
+    door = Door(urls, passage, vouch, forwarder.send, connect, book)
     add_proxy_routes(service, door)
     add_vouch_route(service, door)
     return _deliverer(forwarder, vouch)

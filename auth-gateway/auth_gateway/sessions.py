@@ -6,6 +6,7 @@ stolen, from us or from its owner, and nobody can tell which of the two is calli
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -53,6 +54,10 @@ class SessionStore(Protocol):
 
     def end_session(self, session_id: str, now: datetime, told: Told[None]) -> None:
         """End it, and every token with it."""
+        ...
+
+    def still_open(self, session_ids: Sequence[str], now: datetime) -> set[str]:
+        """Those of them that are in force."""
         ...
 
     def ended_since(self, moment: datetime) -> list[str]:

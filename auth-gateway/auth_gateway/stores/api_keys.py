@@ -1,6 +1,6 @@
 """API keys in a SQL database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from auth_gateway.api_keys import ApiKey
 from auth_gateway.audit import Told
 from auth_gateway.stores.audit_log import recorded
-from auth_gateway.stores.schema import api_keys
+from auth_gateway.stores.schema import accounts, api_keys
 from shared.sql.connections import Connections
 
 LISTS = ("scopes", "symbols")
@@ -49,6 +49,13 @@ class SqlApiKeys:
             row = link.execute(sa.select(api_keys).where(api_keys.c.hash == secret_hash)).one_or_none()
         return None if row is None else _key(row)
 
+    def still_open(self, secret_hashes: Sequence[str], now: datetime) -> set[str]:
+        """See `ApiKeyStore.still_open`."""
+        query = sa.select(api_keys.c.hash).join(accounts, accounts.c.id == api_keys.c.account_id)
+        query = query.where(api_keys.c.hash.in_(secret_hashes), *_unspent(now), accounts.c.disabled.is_(False))
+        with self._connections.reading() as link:
+            return set(link.scalars(query))
+
     def revoke_key(self, account_id: str, key_id: str, now: datetime, told: Told[ApiKey | None]) -> ApiKey | None:
         """See `ApiKeyStore.revoke_key`."""
         open_one = (api_keys.c.account_id == account_id, api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
@@ -82,8 +89,12 @@ def _changed(account_id: str, key_id: str, change: sa.Update) -> Callable[[sa.Co
 
 
 def _in_force(account_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return api_keys.c.account_id == account_id, *_unspent(now)
+
+
+def _unspent(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     t = api_keys.c
-    return t.account_id == account_id, t.revoked_at.is_(None), sa.or_(t.expires_at.is_(None), t.expires_at > now)
+    return t.revoked_at.is_(None), sa.or_(t.expires_at.is_(None), t.expires_at > now)
 
 
 def _key(row: sa.Row[Any]) -> ApiKey:

@@ -112,6 +112,24 @@ def test_sessions_end_together_and_old_ones_go_as_new_ones_come(at: Connections,
     assert not sessions.has_ended("s3")
 
 
+def test_of_logins_and_keys_those_in_force_are_told(at: Connections) -> None:
+    sessions, keys, accounts = SqlSessions(at), SqlApiKeys(at), SqlAccounts(at)
+    accounts.add_account(replace(ACCOUNT, id="b", email="b@example.org", username="b"), silent)
+    for name in ("in force", "ended"):
+        sessions.begin_session(Session(name, "a", NOW, LATER), f"token {name}", silent)
+    sessions.end_session("ended", NOW, silent)
+    assert sessions.still_open(["in force", "ended", "unknown"], NOW) == {"in force"}
+    assert sessions.still_open(["in force"], LATER) == set()
+    for number, account_id in enumerate(("a", "a", "a", "b")):
+        keys.add_key(replace(key(number), account_id=account_id), f"hash {number}", 5, silent)
+    keys.revoke_key("a", "k1", NOW, silent)
+    keys.rotate_key("a", "k2", "another", "tfk_x", NOW, silent)
+    accounts.change_account("b", AccountChange(disabled=True), NOW, silent)
+    hashes = [*(f"hash {number}" for number in range(5)), "another"]
+    assert keys.still_open(hashes, NOW) == {"hash 0", "another"}
+    assert keys.still_open(hashes, LATER) == set()
+
+
 def test_many_keys_at_once_never_exceed_the_plans_number(at: Connections) -> None:
     keys = SqlApiKeys(at)
     made = at_once(lambda number: keys.add_key(key(number), f"hash {number}", 3, silent), 2 * WRITERS)
