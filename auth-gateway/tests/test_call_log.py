@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,17 @@ def event(detail: str) -> Event:
 
 def adding(log: CallLog, *details: str) -> list[threading.Thread]:
     """One caller each, in this order."""
-    callers = [threading.Thread(target=log.add, args=(event(detail),), daemon=True) for detail in details]
-    for number, caller in enumerate(callers, log.waiting + 1):
-        caller.start()
-        wait_until(lambda number=number: log.waiting == number)  # type: ignore[misc]
+    callers: list[threading.Thread] = []
+    for detail in details:
+        before = log.waiting
+        callers.append(threading.Thread(target=log.add, args=(event(detail),), daemon=True))
+        callers[-1].start()
+        wait_until(partial(comes, log, before))
     return callers
+
+
+def comes(log: CallLog, before: int) -> bool:
+    return log.waiting > before
 
 
 def all_return(callers: list[threading.Thread]) -> None:

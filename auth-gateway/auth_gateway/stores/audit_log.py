@@ -18,9 +18,9 @@ OURSELVES = "auth-gateway"
 c = audit_log.c
 # Past SQLAlchemy's compiler, which costs more than the two statements do; each write of the fleet pays for them.
 NEWEST = "SELECT sequence, hash FROM auth_audit_log ORDER BY sequence DESC LIMIT 1"
-INSERT = {
-    style: f"INSERT INTO auth_audit_log (sequence, hash, document) VALUES ({mark}, {mark}, {mark})"  # noqa: S608
-    for style, mark in (("qmark", "?"), ("pyformat", "%s"))
+INSERT = {  # by the driver's style
+    "qmark": "INSERT INTO auth_audit_log (sequence, hash, document) VALUES (?, ?, ?)",
+    "pyformat": "INSERT INTO auth_audit_log (sequence, hash, document) VALUES (%s, %s, %s)",
 }
 T = TypeVar("T")
 
