@@ -41,23 +41,56 @@ function runs () {
   })
 }
 
+const byPm2 = /pm2$/.test(process.argv[1] || '')
+const home = path.resolve(process.env.PM2_HOME || path.join(os.homedir(), '.pm2'))
+const folder = (app) => fs.existsSync(app.pm2_env.pm_cwd) && fs.realpathSync(app.pm2_env.pm_cwd)
+
+// What the PM2 of a home has in its list. Nobody is asked, and no daemon started, where none answers.
+function listed (of) {
+  const knock = "require('node:net').connect(process.argv[1]).on('connect', () => process.exit(0)).on('error', () => process.exit(1))"
+  const quietly = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, PM2_HOME: of } }
+  try {
+    execFileSync(process.execPath, ['-e', knock, path.join(of, 'rpc.sock')], quietly)
+  } catch {
+    return []
+  }
+  const pm2 = path.join(root, 'node_modules', '.bin', 'pm2')
+  const printed = execFileSync(process.execPath, [byPm2 ? process.argv[1] : pm2, 'jlist'], quietly)
+  return JSON.parse(printed.trim().split('\n').pop())
+}
+
 // PM2 knows apps by name alone: started or restarted from here, another clone's would silently move to this clone's
 // code and data. `make up` has looked already and says so in FLEET_CHECKED.
 function refuseOtherClones () {
-  const pm2 = process.argv[1] || ''
-  const home = process.env.PM2_HOME || path.join(os.homedir(), '.pm2')
-  if (!/pm2$/.test(pm2) || process.env.FLEET_CHECKED || !fs.existsSync(path.join(home, 'rpc.sock'))) return
-  const printed = execFileSync(process.execPath, [pm2, 'jlist'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
-  const apps = JSON.parse(printed.trim().split('\n').pop())
-  const own = (app) => fs.existsSync(app.pm2_env.pm_cwd) && fs.realpathSync(app.pm2_env.pm_cwd)
-  for (const app of apps) {
+  if (!byPm2 || process.env.FLEET_CHECKED) return
+  for (const app of listed(home)) {
     const ours = runs().find((run) => run.name === app.name)
-    if (!ours || own(app) === fs.realpathSync(path.join(root, ours.service.name))) continue
+    if (!ours || folder(app) === fs.realpathSync(path.join(root, ours.service.name))) continue
     console.error(`PM2 runs ${app.name} of another clone, in ${app.pm2_env.pm_cwd}. Type this there, or set a PM2_HOME of its own and FLEET_PORT_OFFSET for this clone.`)
     process.exit(1)
   }
 }
 refuseOtherClones()
+
+// A shell without the PM2_HOME of the first start knows nothing of the fleet that runs, and would start a second over
+// the same data (on other ports). So whoever starts it leaves its home beside the data.
+function refuseSecondFleet () {
+  if (!byPm2 && !process.env.FLEET_CHECKED) return // a test, or a tool that only reads
+  const note = path.join(varDir, 'pm2-home')
+  const first = fs.existsSync(note) ? fs.readFileSync(note, 'utf8').trim() : ''
+  const inside = (app) => (folder(app) || '').startsWith(fs.realpathSync(root) + path.sep) && app.pm2_env.VAR_DIR === varDir
+  const running = first && first !== home && listed(first).find(inside)
+  if (running) {
+    const offset = running.pm2_env.PORT - (runs().find((run) => run.name === running.name)?.port ?? NaN)
+    const how = `export PM2_HOME=${first}` + (offset ? ` FLEET_PORT_OFFSET=${offset}` : '')
+    console.error(`This fleet runs already, under another PM2 than this shell's, and two must not share ${varDir}. To go on with it: ${how}`)
+    process.exit(1)
+  }
+  if (!byPm2 || first === home) return
+  fs.mkdirSync(varDir, { recursive: true, mode: 0o700 })
+  fs.writeFileSync(note, `${home}\n`)
+}
+refuseSecondFleet()
 
 // A variable of the shell, else of the root's .env; only for what PM2 itself has to know.
 function setting (name) {

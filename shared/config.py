@@ -183,10 +183,14 @@ class Settings(BaseModel):
     @classmethod
     def likely_typos(cls, folder: Path | None = None) -> list[str]:
         """One line for each name in the `.env` files that is nobody's, yet nearly one of these settings."""
-        known = {VARIABLE_OF.get(field, field) for field in cls.model_fields}
-        known |= {f"{VARIABLE_OF.get(field, field)}_FILE" for field in cls.model_fields if cls.is_secret(field)}
         paths = dict.fromkeys([(folder or _program_folder()) / ".env", ROOT / ".env"])
-        return sorted(line for path in paths for line in misspelt(path, known))
+        return sorted(line for path in paths for line in misspelt(path, cls.known_names()))
+
+    @classmethod
+    def known_names(cls) -> set[str]:
+        """Every variable that is read here, NAME_FILE of secrets included."""
+        names = {VARIABLE_OF.get(field, field) for field in cls.model_fields}
+        return names | {f"{VARIABLE_OF.get(field, field)}_FILE" for field in cls.model_fields if cls.is_secret(field)}
 
     def validate(self) -> Self:  # type: ignore[override]  # the contract's name; pydantic's own one is long deprecated
         """True settings by construction; kept because users call `config.validate()`."""

@@ -47,6 +47,8 @@ Handler = Callable[..., "dict[str, Any] | Response | Later[dict[str, Any]]"]
 class Service:
     """A service of the fleet: its Flask app and everything that stands around it. Made by `create_service`."""
 
+    about, first_call = "", "/stats"  # what `/` says of the service, and which call to try; see `create_service`
+
     def __init__(self, name: str, settings: Settings, import_name: str, clock: Clock, limiter: Limiter):
         self.name, self.settings, self.clock, self.limiter = name, settings, clock, limiter
         self.log_name = name  # as PM2 names the log files of this process; one of several instances has its own
@@ -74,16 +76,24 @@ class Service:
         self.gate = furnish(self.app, settings, self.recorder, self._other_shapes)
 
     def route(self, method: str, path: str, **declared: Any) -> Callable[[Handler], Handler]:
-        """Register a call; the keywords are RouteSpec's fields. One declaration serves routing, checks and OpenAPI."""
+        """Register a call; the keywords are RouteSpec's fields. One declaration serves routing, checks and OpenAPI.
+
+        A service that declares `GET /` has its own page there, instead of the index.
+        """
         spec = RouteSpec(method, path, **declared)
 
         def register(handler: Handler) -> Handler:
-            self.routes.append(spec)
             if spec.quiet:
                 self.recorder.quiet.add(path)
             if spec.hot:
                 self.hot_routes.append((spec, handler))
-            self.app.add_url_rule(path, f"{method} {path}", self._wrap(spec, handler), methods=[method])
+            name, answer = f"{method} {path}", self._wrap(spec, handler)
+            if name == "GET /" and name in self.app.view_functions:  # a page of its own instead of the index
+                self.routes = [spec if (one.method, one.path) == ("GET", "/") else one for one in self.routes]
+                self.app.view_functions[name] = answer
+            else:
+                self.routes.append(spec)
+                self.app.add_url_rule(path, name, answer, methods=[method])
             return handler
 
         return register
@@ -210,14 +220,20 @@ def create_service(
     settings: Settings,
     *,
     import_name: str,
+    about: str = "",
+    first_call: str = "/stats",
     clock: Clock | None = None,
     limiter: Limiter | None = None,
 ) -> Service:
-    """Make a service: `name` as in fleet.json, `import_name` its package. Opens nothing; `run` or `start` does."""
+    """Make a service: `name` as in fleet.json, `import_name` its package. Opens nothing; `run` or `start` does.
+
+    `GET /` shows what it is (`about`, a few words) and a call to try (`first_call`, path and query of a GET).
+    """
     config.use(settings)
     logger_module.reconfigure()
     init_sentry(name)
     service = Service(name, settings, import_name, clock or SystemClock(), limiter or Limiter.from_settings(settings))
+    service.about, service.first_call = about, first_call
     if not settings.RATE_LIMIT_ENABLED:
         service.health.notes(lambda: {"rate_limits": "off"})
     if settings.ENV_FILES:

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import stat
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,7 +102,10 @@ class TestUp:
         with socket.create_server(("127.0.0.1", fleet.port("database-service"))):
             up = fleet.run("make", "up")
         assert up.returncode != 0
-        assert f"port {fleet.port('database-service')} (database-service)" in up.stderr
+        assert re.search(
+            rf"port {fleet.port('database-service')} \(database-service\): .+ \(pid {os.getpid()}\)$", up.stderr, re.M
+        )
+        assert re.search(r"export FLEET_PORT_OFFSET=\d+, then make up\.$", up.stderr, re.M)
         assert not (fleet.folder / "pm2").exists()
 
     def test_apps_of_another_clone_are_refused_and_left_alone(self, fleet: PrivateFleet) -> None:
@@ -118,6 +122,34 @@ class TestUp:
         assert str(clone) in up.stderr
         assert fleet.run("make", "down").returncode == 0
         assert fleet.apps()["database-service"]["pid"] == before
+
+    def test_a_shell_without_the_first_ones_pm2_home_starts_no_second_fleet_over_its_data(
+        self, fleet: PrivateFleet
+    ) -> None:
+        fleet.pm2("start", "ecosystem.config.js", "--only", "database-service", FLEET_PYTHON=sys.executable)
+        before = fleet.apps()["database-service"]["pid"]
+        elsewhere = {"PM2_HOME": str(fleet.folder / "second"), "FLEET_PORT_OFFSET": str(fleet.offset + 1)}
+        try:
+            make = [["make", word] for word in ("up", "down", "status", "logs")]
+            for command in (*make, [str(PM2), "start", "ecosystem.config.js"]):
+                refused = fleet.run(*command, **elsewhere)
+                assert refused.returncode != 0
+                how = f"export PM2_HOME={fleet.folder / 'pm2'} FLEET_PORT_OFFSET={fleet.offset}\n"
+                assert how in refused.stderr, command
+        finally:
+            if (fleet.folder / "second" / "pm2.pid").exists():
+                fleet.run(str(PM2), "kill", **elsewhere)
+        assert fleet.apps()["database-service"]["pid"] == before
+        assert fleet.run("make", "down").returncode == 0
+        assert not (fleet.var_dir / "pm2-home").exists()
+
+    def test_wrong_settings_stop_it_before_anything_starts(
+        self, fleet: PrivateFleet
+    ) -> None:
+        up = fleet.run("make", "up", LOG_LEVEL="lots")
+        assert up.returncode != 0
+        assert "LOG_LEVEL='LOTS': must be 'DEBUG', 'INFO'" in up.stderr
+        assert not (fleet.folder / "pm2").exists()
 
     def test_a_failed_start_shows_why(self, fleet: PrivateFleet) -> None:
         up = fleet.run("make", "up", SERVICE_HOST="not a host")

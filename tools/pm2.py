@@ -60,10 +60,13 @@ def home() -> Path:
 def wanted_apps() -> list[App]:
     """The apps of ecosystem.config.js, in its order."""
     script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js').apps))"
-    try:
-        apps = json.loads(output(["node", "-e", script], environment()))
-    except ValueError:
-        raise Failed("ecosystem.config.js can't be read; `node ecosystem.config.js` says why.") from None
+    done = subprocess.run(
+        ["node", "-e", script], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise Failed(done.stderr.strip() or "ecosystem.config.js can't be read; `node ecosystem.config.js` says why.")
+    apps = json.loads(done.stdout)
     return [_wanted(app) for app in apps]
 
 

@@ -9,14 +9,16 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
+from shared.port_holder import port_holder
 from tools import pm2
 from tools.install import install, only_one
 from tools.pm2 import App, Running
-from tools.steps import ROOT, Failed, port_taken, say
+from tools.steps import ROOT, Failed, clean_environment, port_taken, say
 
 READY_WITHIN_S = 60.0
 SETTLE_S = 8.0  # a health document is asked anew every few seconds
 LOOK_EVERY_S = 0.2
+MAX_MOVE = 2000  # ports that a fleet is moved by, to where there is room
 DELETE_TRIES = 5
 FALLEN = {"errored", "stopped", "waiting restart"}  # PM2's words
 ASK_PM2_EVERY_S = 1.5  # asking costs half a second of processor
@@ -29,6 +31,7 @@ def up() -> int:
     """Install what is missing, start what doesn't run, wait until all is ready."""
     begun = time.monotonic()
     install()
+    refuse_wrong_settings()
     with only_one(ROOT / "var" / "up.lock"):
         apps = pm2.wanted_apps()
         _start_missing(apps)
@@ -43,6 +46,19 @@ def up() -> int:
     if page := next((app for app in apps if app.name == "dashboard"), None):
         say(f"Open in a browser: http://localhost:{page.port}/")
     return 0
+
+
+def refuse_wrong_settings() -> None:
+    """Raises Failed with a line for each wrong value; a name that is nearly a setting is only told."""
+    python = pm2.environment()["FLEET_PYTHON"] or str(ROOT / ".venv" / "bin" / "python")
+    done = subprocess.run(
+        [python, "-m", "tools.settings_check"], cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if done.stdout:
+        say(done.stdout.rstrip())
+    if done.returncode:
+        raise Failed("Nothing was started; put this right first:", done.stderr)
 
 
 def _settle(apps: Sequence[App]) -> None:
@@ -60,15 +76,23 @@ def _start_missing(apps: Sequence[App]) -> None:
     if fallen := [app for app in ours if app.status != "online"]:
         _delete_all(apps, fallen)  # PM2 can't start again what it is just about to restart
     online = {app.name for app in ours if app.status == "online"}
-    for app in ours:
-        if app.name in online and (file := _changed_since(app)):
-            say(f"! {file} changed after {app.name} started; to apply: "
-                f"npx pm2 restart ecosystem.config.js --only {app.name}")  # fmt: skip
+    _tell_changed([app for app in ours if app.name in online])
     missing = [app for app in apps if app.name not in online]
     refuse_taken_ports(missing)
     if missing:
         say(f"Starting {', '.join(app.name for app in missing)} …")
     wait_ready(apps, missing, {app.name: app.restarts for app in ours if app.name in online})
+
+
+def _tell_changed(running: Sequence[Running]) -> None:
+    """One line for each `.env` that was changed meanwhile."""
+    changed: dict[str, list[str]] = {}
+    for app in running:
+        if file := _changed_since(app):
+            changed.setdefault(file, []).append(app.name)
+    for file, names in changed.items():
+        say(f"! {file} changed after {', '.join(names)} started; to apply: "
+            f"npx pm2 restart ecosystem.config.js --only {','.join(names)}")  # fmt: skip
 
 
 def _changed_since(app: Running) -> str | None:
@@ -92,15 +116,23 @@ def refuse_other_clones(apps: Sequence[App], listed: Sequence[Running]) -> None:
 
 def refuse_taken_ports(apps: Sequence[App]) -> None:
     """Raises Failed, naming all ports that something else listens on."""
-    taken = [app for app in apps if port_taken(app.port)]
-    if taken:
-        ports = ", ".join(f"{app.port} ({app.name}){_holder(app)}" for app in taken)
-        raise Failed(f"Taken by another program or clone: port {ports}. Stop it, or set FLEET_PORT_OFFSET=100.")
+    if taken := [app for app in apps if port_taken(app.port)]:
+        ports = "".join(f"\n  port {app.port} ({app.name}): {_holder(app)}" for app in taken)
+        raise Failed(f"Taken already, so nothing was started:{ports}\n{_way_out(apps)}")
 
 
 def _holder(app: App) -> str:
     health = ask(f"{app.url}/health")
-    return f" by a running “{health['service']}”" if isinstance(health, dict) and "service" in health else ""
+    title = f", which says it is “{health['service']}”" if isinstance(health, dict) and "service" in health else ""
+    return (port_holder(app.port) or "another program") + title
+
+
+def _way_out(apps: Sequence[App]) -> str:
+    """What to do, with the first offset whose ports are all free now."""
+    now = int(os.environ.get("FLEET_PORT_OFFSET") or 0)
+    moves = range(100, MAX_MOVE, 100)
+    move = next((m for m in moves if not any(port_taken(app.port + m) for app in apps)), moves[0])
+    return f"Stop that, or move this fleet to other ports: export FLEET_PORT_OFFSET={now + move}, then make up."
 
 
 def wait_ready(apps: Sequence[App], missing: Sequence[App], restarts_before: dict[str, int]) -> None:
@@ -233,6 +265,7 @@ def down() -> int:
             _delete_all(apps, found)
     for folder in {app.var_dir for app in apps}:
         (folder / "market.json").unlink(missing_ok=True)
+        (folder / "pm2-home").unlink(missing_ok=True)  # any PM2 may start it next
     if found and not pm2.running():
         pm2.kill_daemon()  # nothing is left in its list
     say("The fleet is down; its data stays." if found else "Nothing of this clone was running.")
@@ -260,6 +293,7 @@ def _delete_all(apps: Sequence[App], found: list[Running]) -> None:
 def logs() -> int:
     """Follow the logs of this clone's apps until Ctrl-C; S=<service> chooses one."""
     chosen = os.environ.get("S", "")
+    apps = pm2.wanted_apps()
     running = [app.name for app in pm2.running() if app.ours]
     ours = [name for name in running if not chosen or name == chosen]
     if running and not ours:
@@ -268,7 +302,7 @@ def logs() -> int:
         raise Failed("Nothing of this clone is running; `make up` starts the fleet.")
     command = [pm2.PROGRAM, "logs", f"/^({'|'.join(ours)})$/"]
     if chosen == DOOR:  # nginx writes its log itself
-        command = ["tail", "-n", "20", "-F", str(pm2.wanted_apps()[0].var_dir / "logs" / "door.access.log")]
+        command = ["tail", "-n", "20", "-F", str(apps[0].var_dir / "logs" / "door.access.log")]
     try:
         return subprocess.run(command, cwd=ROOT, env=pm2.environment(), check=False).returncode
     except KeyboardInterrupt:

@@ -49,10 +49,6 @@ class ApiKeyStore(Protocol):
         """Newest first, revoked ones too."""
         ...
 
-    def key_by_hash(self, secret_hash: str) -> ApiKey | None:
-        """By the hash of its secret."""
-        ...
-
     def still_open(self, secret_hashes: Sequence[str], now: datetime) -> set[str]:
         """Those of them that are the secrets of keys in force, of accounts that are not disabled."""
         ...

@@ -11,7 +11,7 @@ from auth_gateway.api_keys import MAX_SYMBOLS
 from auth_gateway.hooks import Proof
 from auth_gateway.permissions import MAX_SCOPES
 from shared.clock import parse_time
-from shared.web.models import Body, Headers, Query
+from shared.web.models import Body, Headers, Query, Shape
 
 EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f.]+(?:\.[^@\s\x00-\x1f.]+)*")
 
@@ -35,12 +35,25 @@ def _moment(value: Any) -> datetime:
 
 
 Email = Annotated[str, Field(max_length=254, examples=["ada@example.org"]), AfterValidator(_email)]
-Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,39}$", examples=["ada"])]
+Username = Annotated[
+    str,
+    Shape(
+        r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,39}$",
+        "must be 2 to 40 of the letters A to Z and a to z, digits and _ . -, and begin with a letter or digit",
+    ),
+    Field(examples=["ada"]),
+]
 Password = Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD)]
 Scope = Annotated[str, Field(max_length=60, examples=["database-service:write"])]
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9_/-]{1,32}$")]
+Symbol = Annotated[str, Shape(r"^[A-Z0-9_/-]{1,32}$", "must be 1 to 32 capital letters, digits and _ / -")]
 
-BodyPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$", examples=["ticker"])]
+BodyPath = Annotated[
+    str,
+    Shape(
+        r"^[A-Za-z0-9_.-]{1,100}$", "must be 1 to 100 of the letters A to Z and a to z, digits and _ . -"
+    ),
+    Field(examples=["ticker"]),
+]
 FixedValue = Annotated[str, Field(max_length=200)] | Annotated[float, Field(ge=-1e15, le=1e15)]
 
 

@@ -1,9 +1,10 @@
 """Sessions that ended while access tokens of theirs are still in force.
 
-The database holds the truth. Other processes learn of an end at once through Redis; with Redis away they look into the
-database at each check. A Redis that is there may have missed an end (it was away, or lost its memory), so what the
-database has anew is read every `CATCH_UP_S`: nothing stays open longer than that which was closed. Only with the
-database away does Redis' word count alone.
+The database holds the truth, and where a glance at it costs next to nothing (the embedded file) every check takes one.
+Elsewhere other processes learn of an end at once through Redis; with Redis away they look into the database at each
+check. A Redis that is there may have missed an end (it was away, or lost its memory), so what the database has anew is
+read every `CATCH_UP_S`: nothing stays open longer than that which was closed. Only with the database away does Redis'
+word count alone.
 """
 
 import threading
@@ -38,13 +39,17 @@ class Denylist:
         self,
         lifetime_s: float,
         shared: Shared,
+        glance: Callable[[str], bool | None],
         ended: Callable[[str], bool],
         ended_since: Callable[[datetime], list[str]],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
     ):
-        """`ended` asks the database of one session, `ended_since` of all; they may raise Unavailable."""
-        self._lifetime_s, self._shared = lifetime_s, shared
+        """`ended` asks the database of one session, `ended_since` of all; they may raise Unavailable.
+
+        `glance`: as `ended`, at next to no cost; None where that can't be.
+        """
+        self._lifetime_s, self._shared, self._glance = lifetime_s, shared, glance
         self._ended, self._ended_since = ended, ended_since
         self._now, self._monotonic = now, monotonic
         self._here: OrderedDict[str, float] = OrderedDict()
@@ -61,15 +66,17 @@ class Denylist:
         """Whether the session ended. Raises Unavailable when nobody can tell: then nothing may open."""
         if session_id in self._here:
             return True
-        told = self._shared.told(session_id)
-        if told is False:
-            self._catch_up()
-            return session_id in self._here
-        if told is None:
-            told = self._ended(session_id)
-        if told:
+        ended = self._glance(session_id)
+        if ended is None:
+            ended = self._shared.told(session_id)
+            if ended is False:
+                self._catch_up()
+                return session_id in self._here
+        if ended is None:
+            ended = self._ended(session_id)
+        if ended:
             self._remember(session_id)
-        return told
+        return ended
 
     def _catch_up(self) -> None:
         """One caller looks, the others go on meanwhile."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from auth_gateway.accounts import Account, AccountStore, Role
-from auth_gateway.api_keys import KEY, ApiKey, ApiKeyStore
+from auth_gateway.accounts import Account, Role
+from auth_gateway.api_keys import KEY, ApiKey
 from auth_gateway.denylist import Denylist
 from auth_gateway.permissions import ROLE_SCOPES, narrowed
 from auth_gateway.sessions import token_hash
@@ -43,14 +43,12 @@ class Doorkeeper:
         self,
         tokens: AccessTokens,
         denylist: Denylist,
-        keys: ApiKeyStore,
-        accounts: AccountStore,
-        read: Worker,
+        look_up: Callable[[str], tuple[ApiKey, Account] | None],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
     ):
-        self._tokens, self._denylist, self._keys, self._accounts = tokens, denylist, keys, accounts
-        self._read, self._now = read, now
+        """`look_up` finds a key by the hash of its secret, and whose it is."""
+        self._tokens, self._denylist, self._look_up, self._now = tokens, denylist, look_up, now
         self._known: TTLCache[str, tuple[ApiKey, Account]] = TTLCache(MAX_KEYS_REMEMBERED, KEY_MEMORY_S, monotonic)
 
     def identify(self, authorization: str | None, api_key: str | None) -> Identity:
@@ -80,7 +78,7 @@ class Doorkeeper:
         hashed = token_hash(secret)
         found = self._known.get(hashed)
         if found is None:
-            found = self._read(self._look_up, hashed)
+            found = self._look_up(hashed)
             if found is None:
                 raise refused()
             self._known[hashed] = found  # here alone: a key in constant use must be looked up anew, too
@@ -92,11 +90,6 @@ class Doorkeeper:
             symbols=key.symbols, per_minute=key.per_minute,
             expires_at=key.expires_at.timestamp() if key.expires_at else None, key_hash=hashed,
         )  # fmt: skip
-
-    def _look_up(self, hashed: str) -> tuple[ApiKey, Account] | None:
-        key = self._keys.key_by_hash(hashed)
-        account = self._accounts.account(key.account_id) if key is not None else None
-        return (key, account) if key is not None and account is not None else None
 
 
 def by_login(who: Identity) -> None:

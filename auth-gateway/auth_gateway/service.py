@@ -35,7 +35,7 @@ from auth_gateway.stores.api_keys import SqlApiKeys
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
 from auth_gateway.stores.hooks import SqlHooks
-from auth_gateway.stores.in_force import InForce
+from auth_gateway.stores.looks import Looks
 from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.streams import Streams
@@ -67,22 +67,26 @@ LOOKS = 2  # further ones for who is calling, so that nobody who is logged in wa
 def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> Service:
     """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
     settings = settings or AuthSettings.read()
-    service = create_service(NAME, settings, import_name="auth_gateway", clock=clock)
+    service = create_service(
+        NAME, settings, import_name="auth_gateway", clock=clock,
+        about="one door: logins, API keys, limits, the way to every service below /api/",
+        first_call="/api/health",
+    )  # fmt: skip
     service.unvouched.append("/")  # it judges every call itself
     now, monotonic = service.clock.now, service.clock.monotonic
     leash = Leash(monotonic)
     database = Database.open(settings.database_url, settings.sqlite_path, service.clock, leash)
-    offload, looks = Offload(THREADS), Offload(LOOKS)
+    offload, reading = Offload(THREADS), Offload(LOOKS)
     hasher, cache = Argon2Hasher(), RedisCache.from_settings(settings)
     accounts, sessions = SqlAccounts(database.connections), SqlSessions(database.connections)
     keys, log = SqlApiKeys(database.connections), SqlAuditLog(database.connections)
     tokens = AccessTokens(settings.signing_keys(), settings.ACCESS_TOKEN_S, now)
-    in_force = InForce(lambda session_id: looks.call(sessions.has_ended, session_id), database.changes)
+    looks = Looks(database.connections, database.glance, reading.call)
     denylist = Denylist(
-        settings.ACCESS_TOKEN_S, RedisDenials(cache), in_force.has_ended,
-        lambda moment: looks.call(sessions.ended_since, moment), now, monotonic,
+        settings.ACCESS_TOKEN_S, RedisDenials(cache), looks.ended_at_a_glance, looks.has_ended,
+        lambda moment: reading.call(sessions.ended_since, moment), now, monotonic,
     )  # fmt: skip
-    doorkeeper = Doorkeeper(tokens, denylist, keys, accounts, looks.call, now, monotonic)
+    doorkeeper = Doorkeeper(tokens, denylist, looks.key, now, monotonic)
     rules = PasswordRules(settings.PASSWORD_MIN_LENGTH, is_common)
     login = Login(
         accounts, sessions, log, hasher, tokens, denylist, Attempts(cache), rules, offload.call, now,
@@ -94,8 +98,8 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
     writer = Offload(1)  # of its own, since the others may have to wait for logins
     call_log = CallLog(lambda events: writer.call(log.record, events), service.logger)
     streams = Streams(
-        lambda ids, at: looks.call(sessions.still_open, ids, at),
-        lambda hashes, at: looks.call(keys.still_open, hashes, at), now, monotonic, service.logger,
+        lambda ids, at: reading.call(sessions.still_open, ids, at),
+        lambda hashes, at: reading.call(keys.still_open, hashes, at), now, monotonic, service.logger,
     )  # fmt: skip
     retention = Retention(log, settings.RETENTION_AUDIT_DAYS, now, offload.call, service.logger)
     add_audit_routes(service, doorkeeper, log, offload.call)
@@ -105,7 +109,7 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
         functools.partial(_count_event, service, settings), offload.call, now,
     )  # fmt: skip
     add_hook_routes(service, settings, doorkeeper, webhooks)
-    service.on_stop(looks.close)
+    service.on_stop(reading.close)
     _live(service, settings, database, offload, hasher, leash, cache)
     for start in (call_log.start, retention.start, streams.start):
         service.on_start(start)

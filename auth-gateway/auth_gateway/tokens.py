@@ -2,6 +2,7 @@
 
 What RFC 8725 asks for: one algorithm and no other (3.1), a key of 256 bits (3.5), issuer and audience checked (3.8,
 3.9), a type of their own (3.11), an end always; a key id that we don't know is refused and looked up nowhere (3.10).
+All that a key signs begins with the same header, so its first part names the key, and nobody's header is taken apart.
 HS256, because checker and issuer are one service: 40 µs a check, where an elliptic curve takes three times that. A
 token comes with every call of its client: one that was found good is known again by its hash (2 µs), and only its end
 is judged anew.
@@ -47,8 +48,8 @@ class AccessTokens:
     def __init__(self, keys: Sequence[bytes], lifetime_s: float, now: Callable[[], datetime]):
         if not keys or any(len(key) < MIN_SECRET_BYTES for key in keys):
             raise ValueError(f"a key must have at least {MIN_SECRET_BYTES} bytes")
-        self._keys = {key_id(key): key for key in keys}
-        self._current = key_id(keys[0])
+        self._keys = {_beginning(key): key for key in keys}
+        self._current = keys[0]
         self.lifetime_s, self._now = lifetime_s, now
         self._known: LRUCache[bytes, Claims] = LRUCache(MAX_KNOWN)
 
@@ -59,8 +60,7 @@ class AccessTokens:
             "iss": ISSUER, "aud": AUDIENCE, "sub": account.id, "sid": session_id, "jti": secrets.token_hex(16),
             "role": account.role, "plan": account.plan, "iat": int(issued), "exp": int(issued + self.lifetime_s),
         }  # fmt: skip
-        headers = {"kid": self._current, "typ": TYPE}
-        return jwt.encode(claims, self._keys[self._current], ALGORITHM, headers=headers)
+        return _signed(claims, self._current)
 
     def read(self, token: str) -> Claims:
         """What the token says. Raises Unauthorized unless it is ours, whole and in force; why is not told apart."""
@@ -74,11 +74,10 @@ class AccessTokens:
         return claims
 
     def _read_anew(self, token: str) -> Claims:
+        key = self._keys.get(token.partition(".")[0])
+        if key is None:
+            raise refused()
         try:
-            header = jwt.get_unverified_header(token)
-            key = self._keys.get(header.get("kid", "")) if header.get("typ") == TYPE else None
-            if key is None:
-                raise refused()
             # The end is judged by `read`, by the service's own clock.
             options: Any = {"require": list(CLAIMS), "verify_exp": False, "verify_iat": False}
             said = jwt.decode(token, key, [ALGORITHM], options=options, audience=AUDIENCE, issuer=ISSUER)
@@ -88,6 +87,15 @@ class AccessTokens:
         if claims.role not in ROLES:
             raise refused()
         return claims
+
+
+def _signed(claims: dict[str, Any], key: bytes) -> str:
+    return jwt.encode(claims, key, ALGORITHM, headers={"kid": key_id(key), "typ": TYPE})
+
+
+def _beginning(key: bytes) -> str:
+    """A token's first part, which is the same in all that a key has signed: any other header is none of ours."""
+    return _signed({}, key).partition(".")[0]
 
 
 def key_id(key: bytes) -> str:

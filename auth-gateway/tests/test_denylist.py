@@ -51,15 +51,20 @@ class Fleet:
     """Two processes over one Redis and one database."""
 
     def __init__(self) -> None:
-        self.clock = FakeClock()
+        self.clock, self.at_hand = FakeClock(), False
         self.redis, self.database = Told(), Ended(self.clock)
         self.one, self.other = self.process(), self.process()
 
     def process(self) -> Denylist:
         database = self.database
         return Denylist(
-            LIFETIME_S, self.redis, database.has_ended, database.since, self.clock.now, self.clock.monotonic
-        )
+            LIFETIME_S, self.redis, self.glance, database.has_ended, database.since, self.clock.now,
+            self.clock.monotonic,
+        )  # fmt: skip
+
+    def glance(self, session_id: str) -> bool | None:
+        """At a file that is at hand, unless it can't be read just now."""
+        return self.database.has_ended(session_id) if self.at_hand and not self.database.away else None
 
     def end(self, session_id: str) -> None:
         """As a logout at the first process does it."""
@@ -88,6 +93,16 @@ def test_with_redis_away_each_check_asks_the_database(fleet: Fleet) -> None:
     fleet.database.away = True
     with pytest.raises(Unavailable):
         assert "t" in fleet.other
+
+
+def test_a_database_at_hand_tells_each_check_whatever_redis_says(fleet: Fleet) -> None:
+    fleet.at_hand = True
+    assert "s" not in fleet.other
+    fleet.database.end("s")
+    assert "s" in fleet.other
+    fleet.database.away = True
+    assert "s" in fleet.other
+    assert "t" not in fleet.other, "Redis can be asked"
 
 
 def test_an_end_that_redis_missed_is_known_soon_after_its_return(fleet: Fleet) -> None:

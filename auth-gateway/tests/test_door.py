@@ -112,6 +112,13 @@ def test_the_page_is_the_dashboards(front: Front) -> None:
     assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
+def test_the_page_links_to_the_doors_paths_and_those_are_there_for_everybody(front: Front) -> None:
+    assert front.ask("GET", "/dashboard/api/page").json()["data"]["links"] == "door"
+    for path in ("/api/docs", *(f"/api/{name}/docs" for name in front.gateway.services)):
+        page = front.ask("GET", path)
+        assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8"), path
+
+
 def test_an_absent_service_and_what_is_not_on_the_list_are_answered_in_json(
     front: Front, trader: dict[str, str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Access tokens: what RFC 8725 warns of is refused, every time with the same 401."""
 
 import base64
+import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,13 @@ def signed(header: dict[str, Any], payload: dict[str, Any], key: Any = KEY, algo
     return jwt.encode(payload, key, algorithm, headers=header)
 
 
+def re_signed(header: str, payload: dict[str, Any]) -> str:
+    """With the right key, however the header is written."""
+    said = f"{base64.urlsafe_b64encode(header.encode()).decode().rstrip('=')}.{encoded(payload)}"
+    proof = hmac.digest(KEY, said.encode(), "sha256")
+    return f"{said}.{base64.urlsafe_b64encode(proof).decode().rstrip('=')}"
+
+
 def encoded(document: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 
@@ -43,7 +51,7 @@ OTHER = b"another secret of more than thirty-two bytes"
 FORGERIES: dict[str, Forge] = {
     "no algorithm": lambda h, p: f"{encoded({**h, 'alg': 'none'})}.{encoded(p)}.",
     "no algorithm, spelt otherwise": lambda h, p: f"{encoded({**h, 'alg': 'NonE'})}.{encoded(p)}.",
-    "no signature": lambda h, p: f"{encoded(h)}.{encoded(p)}.",
+    "no signature": lambda h, p: ".".join(signed(h, p).split(".")[:2]) + ".",
     "another algorithm of the family": lambda h, p: signed({**h, "alg": "HS384"}, p, KEY * 2, "HS384"),
     "an algorithm of two keys named": lambda h, p: f"{encoded({**h, 'alg': 'RS256'})}.{encoded(p)}.AAAA",
     "another key": lambda h, p: signed(h, p, OTHER),
@@ -64,7 +72,10 @@ FORGERIES: dict[str, Forge] = {
     "no session": lambda h, p: signed(h, {n: v for n, v in p.items() if n != "sid"}),
     "a role that there isn't": lambda h, p: signed(h, {**p, "role": "root"}),
     "a subject that is no text": lambda h, p: signed(h, {**p, "sub": 7}),
-    "tampered with": lambda h, p: ".".join([encoded(h), encoded({**p, "role": "admin"}), signed(h, p).split(".")[2]]),
+    "tampered with": lambda h, p: ".".join(
+        (signed(h, p).split(".")[0], encoded({**p, "role": "admin"}), signed(h, p).split(".")[2])
+    ),
+    "a header spelt otherwise": lambda h, p: re_signed(json.dumps(h, indent=1), p),
     "a part too many": lambda h, p: signed(h, p) + ".AAAA",
     "rubbish": lambda h, p: "not a token",
     "nothing": lambda h, p: "",

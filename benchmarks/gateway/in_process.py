@@ -35,7 +35,7 @@ from auth_gateway.stores.accounts import SqlAccounts
 from auth_gateway.stores.api_keys import SqlApiKeys
 from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
-from auth_gateway.stores.in_force import InForce
+from auth_gateway.stores.looks import Looks
 from auth_gateway.stores.schema import accounts as account_table
 from auth_gateway.stores.schema import login_names
 from auth_gateway.stores.sessions import SqlSessions
@@ -65,12 +65,12 @@ class Rig:
         accounts, self.sessions, keys = SqlAccounts(self.link), SqlSessions(self.link), SqlApiKeys(self.link)
         self.tokens = AccessTokens([secrets.token_bytes(32)], LIFETIME_S, clock.now)
         run = self.offload.call
-        in_force = InForce(lambda session_id: run(self.sessions.has_ended, session_id), database.changes)
+        looks = Looks(self.link, database.glance, run)
         denylist = Denylist(
-            LIFETIME_S, RedisDenials(cache), in_force.has_ended, lambda moment: run(self.sessions.ended_since, moment),
-            clock.now, clock.monotonic,
+            LIFETIME_S, RedisDenials(cache), looks.ended_at_a_glance, looks.has_ended,
+            lambda moment: run(self.sessions.ended_since, moment), clock.now, clock.monotonic,
         )  # fmt: skip
-        self.doorkeeper = Doorkeeper(self.tokens, denylist, keys, accounts, run, clock.now, clock.monotonic)
+        self.doorkeeper = Doorkeeper(self.tokens, denylist, looks.key, clock.now, clock.monotonic)
         self.login = Login(
             accounts, self.sessions, SqlAuditLog(self.link), hasher, self.tokens, denylist, Attempts(cache),
             PasswordRules(8, is_common), run, clock.now, timedelta(days=30),

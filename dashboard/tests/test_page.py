@@ -68,8 +68,16 @@ def test_the_page_learns_what_it_needs_to_know_first(fleet: DashboardFleet) -> N
     assert data["symbols"] == ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ADAUSDT"]
     assert data["market_known"] is True
     assert data["stream"] == {"url": f"http://127.0.0.1:{fleet.streaming.port}", "path": "/socket.io"}
+    assert data["links"] == "ports"
     assert [service["name"] for service in data["services"]][-1] == "dashboard"
     assert "on paper only" in data["note"]
+
+
+def test_through_the_door_the_page_has_its_paths_and_needs_no_port(fleet: DashboardFleet) -> None:
+    through = {"X-Fleet-Door": "1"}
+    data = fleet.ask("/api/page", headers=through).json()["data"]
+    assert (data["links"], data["stream"]) == ("door", {"url": "", "path": "/socket.io"})
+    assert "connect-src 'self';" in fleet.ask("/", headers=through).headers["Content-Security-Policy"]
 
 
 def test_the_stream_is_where_the_setting_says(fleet: DashboardFleet) -> None:

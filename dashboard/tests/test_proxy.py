@@ -51,6 +51,7 @@ READS = {
     "/performance/stats": "?strategy=breakout",
     "/price/<symbol>": "BTCUSDT",
     "/symbols": "",
+    "/symbols/listed": "?market=futures",
     "/orderbook/<symbol>": "BTCUSDT?limit=5",
     "/sim/scenarios": "",
     "/sim/sessions": "",

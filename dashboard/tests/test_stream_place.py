@@ -25,3 +25,8 @@ pytestmark = pytest.mark.unit
 def test_the_stream_is_found(public: str, host: str, url: str, path: str, origins: list[str]) -> None:
     place = StreamPlace(public, 5021)
     assert (place.url(host), place.path, place.origins(host)) == (url, path, origins)
+
+
+@pytest.mark.parametrize(("public", "url"), [("", ""), ("/", ""), ("https://s.example/x", "https://s.example")])
+def test_through_the_door_the_stream_is_there_too_unless_the_setting_says_where(public: str, url: str) -> None:
+    assert StreamPlace(public, 5021).url("localhost:8080", door=True) == url

@@ -35,6 +35,7 @@ CALLS = (
     Call("database-service", "GET", "/stats", "Counters of database-service", quiet=True),
     Call("websocket-streaming", "GET", "/price/<symbol>", "The newest price of a symbol", quiet=True),
     Call("websocket-streaming", "GET", "/symbols", "The symbols streamed now", quiet=True),
+    Call("websocket-streaming", "GET", "/symbols/listed", "Every symbol of a market", quiet=True),
     Call("websocket-streaming", "GET", "/orderbook/<symbol>", "The order book of a symbol", quiet=True),
     Call("websocket-streaming", "GET", "/trades/<symbol>", "The newest trades of a symbol", quiet=True),
     Call("websocket-streaming", "GET", "/klines/<symbol>", "The newest klines of a symbol", quiet=True),

@@ -10,6 +10,7 @@ from shared.service import Service
 from shared.web.models import DataAnswer
 from trading_dashboard.fleet_watch import FleetWatch
 from trading_dashboard.logins import Logins
+from trading_dashboard.opened import DOOR, links
 from trading_dashboard.stream_place import StreamPlace
 
 NOTE = "Educational, on paper only: no order is ever placed."
@@ -33,13 +34,15 @@ def add_fleet_routes(
     )  # fmt: skip
     def page() -> dict[str, Any]:
         who = logins.who()
+        settings, door = service.settings, DOOR in request.headers
         data = {
-            "title": service.settings.SERVICE_NAME,
+            "title": settings.SERVICE_NAME,
             "version": fleet.version,
             "note": NOTE,
             **market(),
             "login": who and {"role": who["role"], "writes": _writes(who["scopes"])},
-            "stream": {"url": place.url(request.host), "path": place.path},
+            "stream": {"url": place.url(request.host, door=door), "path": place.path},
+            "links": links(request.host, settings.SERVICE_PORT, door=door, asks=settings.AUTH_REQUIRED),
             "services": [{"name": one.name, "title": one.title, "port": one.port} for one in fleet.services],
         }
         return {"data": data}

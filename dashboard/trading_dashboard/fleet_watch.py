@@ -81,6 +81,7 @@ def _row(watched: _Watched) -> dict[str, Any]:
     found = _rates(watched) if watched.answers else None
     return {
         "name": watched.name,
+        "service": service.name,
         "title": service.title,
         "port": health.get("port", service.port),
         "state": _state(watched),

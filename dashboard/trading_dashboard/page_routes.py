@@ -4,6 +4,7 @@ from flask import Response, request
 
 from shared.errors import NotFound
 from shared.service import Service
+from trading_dashboard.opened import DOOR
 from trading_dashboard.page_files import PageFile, PageFiles
 from trading_dashboard.stream_place import StreamPlace
 
@@ -24,7 +25,8 @@ def add_page_routes(service: Service, files: PageFiles, place: StreamPlace) -> N
     def index() -> Response:
         answer = _answer(files.index, FRESH)
         answer.headers.update(SAFE)
-        answer.headers["Content-Security-Policy"] = policy(place, request.host)
+        origins = place.origins(request.host, door=DOOR in request.headers)
+        answer.headers["Content-Security-Policy"] = policy(origins)
         return answer
 
     @service.route(
@@ -37,9 +39,9 @@ def add_page_routes(service: Service, files: PageFiles, place: StreamPlace) -> N
         return _answer(files.assets[name], FOR_EVER)
 
 
-def policy(place: StreamPlace, host: str) -> str:
-    """What the page may load and whom it may call: itself, and the stream."""
-    callees = " ".join(["'self'", *place.origins(host)])
+def policy(origins: list[str]) -> str:
+    """What the page may load and whom it may call: itself, and the stream's `origins`."""
+    callees = " ".join(["'self'", *origins])
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
         f"connect-src {callees}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -14,9 +14,12 @@ class StreamPlace:
     port: int
     tunnelled: bool = False
 
-    def url(self, host: str) -> str:
-        """The origin to connect to, for a page that was asked for at `host` (a Host header); empty: the page's own."""
-        if self.tunnelled or self.public.startswith("/"):
+    def url(self, host: str, *, door: bool = False) -> str:
+        """The origin to connect to, for a page that was asked for at `host` (a Host header); empty: the page's own.
+
+        `door`: the page came through the fleet's door, which has the stream at the same path.
+        """
+        if self.tunnelled or self.public.startswith("/") or (door and not self.public):
             return ""
         if not self.public:
             return f"http://{_without_port(host)}:{self.port}"
@@ -28,9 +31,9 @@ class StreamPlace:
         """Socket.IO's path there; without a `/` before it: below wherever the page is."""
         return TUNNEL[1:] if self.tunnelled else f"{urlsplit(self.public).path.rstrip('/')}/socket.io"
 
-    def origins(self, host: str) -> list[str]:
+    def origins(self, host: str, *, door: bool = False) -> list[str]:
         """What a page's policy has to allow beside its own origin."""
-        url = self.url(host)
+        url = self.url(host, door=door)
         return [url, url.replace("http", "ws", 1)] if url else []
 
 

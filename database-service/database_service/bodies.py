@@ -14,7 +14,7 @@ from database_service.idempotency import HEADER
 from database_service.performance import MAX_AMOUNT, Side
 from database_service.signals import RESERVED_IDS, Cursor, SignalFilter, normal_symbol
 from shared.clock import parse_time
-from shared.web.models import Body, Headers, Query
+from shared.web.models import Body, Headers, Query, Shape
 
 MAX_OBJECT = 64 * 1024  # bytes of an object's JSON text
 MAX_OBJECT_DEPTH = 20
@@ -55,7 +55,11 @@ def _cursor(value: Any) -> Cursor:
 
 
 Symbol = Annotated[str, Field(max_length=32, examples=["BTCUSDT"]), AfterValidator(normal_symbol)]
-SignalType = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]{0,31}$", examples=["BUY"])]
+SignalType = Annotated[
+    str,
+    Shape(r"^[A-Z][A-Z_]{0,31}$", "must be BUY, SELL, HOLD or another word of 1 to 32 capital letters and '_'"),
+    Field(examples=["BUY"]),
+]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 Price = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -63,7 +67,11 @@ Json = Annotated[dict[str, Any], AfterValidator(_bounded)]
 Moment = Annotated[
     datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 64})
 ]
-SignalId = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._~-]{1,128}$"), AfterValidator(_not_reserved)]
+SignalId = Annotated[
+    str,
+    Shape(r"^[A-Za-z0-9:._~-]{1,128}$", "must be 1 to 128 of the letters A to Z and a to z, digits and : . _ ~ -"),
+    AfterValidator(_not_reserved),
+]
 Amount = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 Positive = Annotated[float, Field(gt=0, le=MAX_AMOUNT)]
 Leverage = Annotated[float, Field(gt=0, le=1000)]  # above 3 is stored and marked; above 1000 is a mistake
@@ -118,7 +126,7 @@ class SettingsBody(Body):
 class KeyHeader(Headers):
     """A client's promise that requests under the same key are the same request."""
 
-    key: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")] | None = Field(
+    key: Annotated[str, Shape(r"^[\x20-\x7e]{1,255}$", "must be 1 to 255 printable ASCII characters")] | None = Field(
         None, alias=HEADER, description="kept at least 24 h; the same key with another body is 422"
     )
 

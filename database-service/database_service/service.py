@@ -40,7 +40,11 @@ READERS = 4  # native threads that read; SQLite and PostgreSQL let them work sid
 def build(settings: DatabaseSettings | None = None, clock: Clock | None = None) -> Service:
     """The service, wired; nothing is opened before it starts. Raises ConfigError when a setting is wrong."""
     settings = settings or DatabaseSettings.read()
-    service = create_service(NAME, settings, import_name="database_service", clock=clock)
+    service = create_service(
+        NAME, settings, import_name="database_service", clock=clock,
+        about="keeps signals and closed trades: nothing acknowledged is ever lost",
+        first_call="/signals/history?limit=1",
+    )  # fmt: skip
     cache = RedisCache.from_settings(settings)
     desk = _durable(service, settings) if settings.DB_ENABLED else _volatile(service, settings, cache)
     service.health.add_dependency("cache", cache.status)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,9 +14,15 @@ from market_simulator.venue import Venue
 from market_simulator.wire.numbers import fixed8, quote8
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.service import Service
-from shared.web.models import Body, DataAnswer, ListAnswer, Query
+from shared.web.models import Body, DataAnswer, ListAnswer, Query, Shape
 
-DECIMAL = r"^[0-9]{1,12}(\.[0-9]{1,8})?$"
+DecimalText = Annotated[
+    str,
+    Shape(
+        r"^[0-9]{1,12}(\.[0-9]{1,8})?$",
+        'must be a decimal number as a text, such as "0.25", with at most 12 digits before the point and 8 behind it',
+    ),
+]
 
 
 class OrderBody(Body):
@@ -25,8 +31,8 @@ class OrderBody(Body):
     symbol: str = Field(max_length=50, description="upper case, a spot symbol of the session")
     side: Literal["BUY", "SELL"]
     type: Literal["MARKET", "LIMIT"]
-    quantity: str = Field(pattern=DECIMAL, description="base currency, a multiple of the step size")
-    price: str | None = Field(None, pattern=DECIMAL, description="limit orders only, a multiple of the tick size")
+    quantity: DecimalText = Field(description="base currency, a multiple of the step size")
+    price: DecimalText | None = Field(None, description="limit orders only, a multiple of the tick size")
 
 
 class OrdersQuery(Query):

@@ -25,7 +25,9 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """On the way out."""
-        moment: datetime | None = value
-        if value is not None and dialect.name != "postgresql":
-            moment = EPOCH + value * MICROSECOND
-        return moment
+        return value if dialect.name == "postgresql" else moment(value)
+
+
+def moment(value: int | datetime | None) -> datetime | None:
+    """A stored Moment, as either database hands it out."""
+    return EPOCH + value * MICROSECOND if isinstance(value, int) else value

@@ -42,6 +42,19 @@ class ServiceContract:
         assert states <= {"healthy", "degraded", "unhealthy"}
         assert {"port", "version", "uptime_seconds"} <= document.keys()
 
+    def test_the_root_is_an_index_whose_links_lead_on_or_a_page_of_the_services_own(self, base_url: str) -> None:
+        answer = self.get(base_url, "/")
+        assert answer.status == 200
+        if answer.headers["Content-Type"] != "application/json":
+            assert answer.headers["Content-Type"].startswith("text/html")
+            return
+        data = answer.json()["data"]
+        assert (data["service"], data["title"]) == (self.name, self.title)
+        assert data["about"]
+        first_call = data["try"].removeprefix("curl 'localhost:").removesuffix("'").partition("/")[2]
+        for path in (*data["links"].values(), f"/{first_call}"):
+            assert self.get(base_url, path).status == 200, path
+
     def test_alive_and_ready_answer_apart(self, base_url: str) -> None:
         assert self.get(base_url, "/health/live").json() == {"status": "alive"}
         assert self.get(base_url, "/health/ready").json() == {"status": "ready"}

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from typing import NoReturn, TypeVar
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from shared.testing.servers import PostgresServer, RedisServer, Server, ServerMissing, find_program
 
 S = TypeVar("S", bound=Server)
+
+# By default an example that takes 0.2 s fails its test: on a busy machine any does, now and then.
+hypothesis_settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("busy")
 
 
 def real_server(kind: type[S]) -> Iterator[S]:

@@ -1,7 +1,7 @@
 """Whatever bytes a client sends become a value or an error of the contract, never another exception."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from shared.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMediaType
-from shared.web.models import Body, Headers, Query
+from shared.web.models import Body, Headers, Query, Shape
 from shared.web.parsing import MAX_DEPTH, MAX_DETAILS, parse_json, read_body, read_headers, read_query
 
 pytestmark = pytest.mark.unit
@@ -27,6 +27,7 @@ class Order(Body):
     count: int = 1
     notes: dict[str, Any] = Field(default_factory=dict)
     levels: list[float] = Field(default_factory=list)
+    side: Annotated[str, Shape("^(UP|DOWN)$", "must be UP or DOWN")] = "UP"
 
 
 class Page(Query):
@@ -153,6 +154,10 @@ def test_a_number_past_every_type_is_refused_or_read_as_the_nearest(number: str)
         ({"symbol": 7, "price": 1}, "symbol", "must be a valid string"),
         ({"symbol": "A", "price": 1, "count": 1.5}, "count", "must be a valid integer"),
         ({"symbol": "A", "price": 1, "levels": [1, "2"]}, "levels.1", "must be a valid number"),
+        ({"symbol": "", "price": 1}, "symbol", "must have at least 1 character"),
+        ({"symbol": "A", "price": 1, "notes": []}, "notes", "must be a JSON object"),
+        ({"symbol": "A", "price": 1, "side": "up"}, "side", "must be UP or DOWN"),
+        ({"symbol": "A", "price": 1, "side": 7}, "side", "must be UP or DOWN"),
     ],
 )
 def test_what_is_not_acceptable_is_named_by_its_field(document: object, field: str, message: str) -> None:
@@ -161,6 +166,10 @@ def test_what_is_not_acceptable_is_named_by_its_field(document: object, field: s
     (detail,) = refused.value.details
     assert detail["field"] == field
     assert message in detail["message"]
+
+
+def test_a_shape_stands_in_the_description_as_its_pattern() -> None:
+    assert Order.model_json_schema()["properties"]["side"]["pattern"] == "^(UP|DOWN)$"
 
 
 def test_every_wrong_field_is_named_up_to_a_bound() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from shared.port_holder import port_holder
 from shared.testing.contract import ServiceContract
 from shared.testing.net import wait_until
 from shared.testing.process import ServiceProcess
@@ -308,7 +309,7 @@ class TestStop:
             wait_until(lambda: not second.running, 20, what="the second service gives up")
             (line,) = [line for line in second.log.splitlines() if not line.startswith("{")]
             assert line == (
-                f"Port {running.port} on 127.0.0.1 is taken by another program. "
+                f"Port {running.port} on 127.0.0.1 is taken by {port_holder(running.port)}. "
                 "Stop that program, or set PORT to a free one."
             )
             assert second.stop() == 1

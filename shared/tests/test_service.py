@@ -314,6 +314,27 @@ def test_stats_show_the_services_own_counters(make: Make) -> None:
     assert data == {"service": "database-service", "port": 5077, "white_hat_mode": True, "signal_count": 3}
 
 
+def test_the_root_says_what_the_service_is_and_what_to_try(make: Make) -> None:
+    settings = Settings.read({"PORT": "5077"})
+    service = create_service("s", settings, import_name="shared", about="keeps notes", first_call="/notes?limit=1")
+    document = service.app.test_client().get("/").get_json()
+    assert document["success"] is True
+    assert document["data"].items() >= {"about": "keeps notes", "try": "curl 'localhost:5077/notes?limit=1'"}.items()
+    assert set(document["data"]["links"].values()) <= {spec.path for spec in service.routes}
+
+
+def test_a_page_of_the_services_own_stands_in_the_indexs_place(make: Make) -> None:
+    service = create_service("s", Settings.read({}), import_name="shared")
+
+    @service.route("GET", "/", summary="The page", content_type="text/html")
+    def page() -> Response:
+        return Response("<p>mine</p>", mimetype="text/html")
+
+    client = service.app.test_client()
+    assert client.get("/").text == "<p>mine</p>"
+    assert client.get("/openapi.json").get_json()["paths"]["/"]["get"]["summary"] == "The page"
+
+
 def test_the_description_holds_every_registered_route(client: Client) -> None:
     paths = client.get("/openapi.json").get_json()["paths"]
     assert "post" in paths["/notes/{name}"]

@@ -21,6 +21,8 @@ class Hosted(Protocol):
 
     name: str
     log_name: str
+    about: str
+    first_call: str
     settings: Settings
     app: Flask
     logger: FleetLogger

@@ -1,8 +1,25 @@
 """What a route declares: the models of its body, query, headers and answer."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`Annotated[str, Shape(pattern, words)]`: a text that the pattern fits; who sends another is told the words.
+
+    `words` go on after the field's name: "must be …". OpenAPI has the pattern.
+    """
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        shaped = core_schema.str_schema(pattern=self.pattern)
+        return core_schema.custom_error_schema(shaped, custom_error_type="shape", custom_error_message=self.words)
 
 
 class Body(BaseModel):

@@ -1,5 +1,6 @@
 """From a request's bytes to validated values: whatever a client can get wrong becomes an error of the contract here."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -13,6 +14,18 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_DETAILS = 20  # named wrong fields in one answer
 MAX_DEPTH = 64  # of a JSON body: deeper than any honest one, and shallow enough for every reader behind us
+# What pydantic says to those who know Python, for those who don't.
+PLAIN_WORDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a JSON object",
+    "extra_forbidden": "is not known here",
+    "float_parsing": "must be a valid number",
+    "int_parsing": "must be a valid integer",
+    "int_parsing_size": "must be a valid integer",
+    "missing": "is required",
+    "model_type": "must be a JSON object",
+}
 
 
 Quick = Callable[[bytes], Any]  # a body's bytes as what the function takes; None where only the model can tell
@@ -86,11 +99,8 @@ def validate(model: type[M], values: Mapping[str, Any]) -> M:
 
 
 def _detail(item: Mapping[str, Any]) -> Detail:
-    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "must")
-    if item["type"] == "extra_forbidden":
-        message = "is not known here"
-    if item["type"] == "missing":
-        message = "is required"
+    message = PLAIN_WORDS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
+    message = re.sub(r"^[A-Z][a-z]+ should", "must", message).partition(" after validation")[0]
     field = ".".join(str(part)[:64] for part in item["loc"][:8])
     return {"field": field or "body", "message": message}
 

@@ -13,6 +13,7 @@ import gevent
 from gevent.event import Event
 
 from shared.log_rotation import keep_bounded
+from shared.port_holder import port_holder
 from shared.processes import die_with_parent
 from shared.web.connections import room_for_connections
 from shared.web.hosted import Hosted
@@ -79,7 +80,8 @@ def _listen(host: str, port: int) -> Any:
         return Server.get_listener((host, port), backlog=1024, family=family)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        reason = "is taken by another program" if taken else f"can't be used: {error.strerror}"
+        holder = (port_holder(port) if taken else None) or "another program"
+        reason = f"is taken by {holder}" if taken else f"can't be used: {error.strerror}"
         raise SystemExit(f"Port {port} on {host} {reason}. Stop that program, or set PORT to a free one.") from None
 
 

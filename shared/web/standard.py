@@ -1,4 +1,4 @@
-"""The calls that every service answers: health, counters, metrics, and its own description."""
+"""The calls that every service answers: what it is, health, counters, metrics, and its own description."""
 
 import functools
 from importlib import resources
@@ -42,8 +42,19 @@ class AliveAnswer(Answer):
     status: str
 
 
+class IndexAnswer(Answer):
+    """What the service is, and where to go on."""
+
+    success: bool
+    data: dict[str, Any]
+
+
 def add_standard_routes(service: Hosted) -> None:
     """Register the calls on the service's own app."""
+
+    @service.route("GET", "/", summary="What this is, and where to go on", answer=IndexAnswer)
+    def index() -> dict[str, Any]:
+        return {"data": index_document(service)}
 
     @service.route("GET", "/health", needs="open", summary="How it and its dependencies are", answer=HealthAnswer)
     def health() -> Response:
@@ -83,6 +94,24 @@ def add_standard_routes(service: Hosted) -> None:
     script = service.route("GET", "/docs/docs.js", needs="open", summary="Its script", content_type="text/javascript")
     script(docs_script)
     standard = len(service.routes)
+
+
+def index_document(service: Hosted) -> dict[str, Any]:
+    """The `data` of `/`; the links are paths of this very service."""
+    return {
+        "service": service.name,
+        "title": service.health.name,
+        "about": service.about,
+        "version": service.health.version,
+        "links": {
+            "docs": "/docs",
+            "openapi": "/openapi.json",
+            "health": "/health",
+            "stats": "/stats",
+            "metrics": "/metrics",
+        },
+        "try": f"curl 'localhost:{service.health.port}{service.first_call}'",
+    }
 
 
 def docs_page() -> Response:

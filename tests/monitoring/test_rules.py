@@ -22,10 +22,11 @@ DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 NAMES = [service.name for service in read_fleet().services]
 FUNCTIONS = {
     "sum", "rate", "by", "increase", "deriv", "changes", "count", "vector", "or", "and", "on", "group_left",
-    "histogram_quantile", "le", "service", "status", "route", "instance", "job",
+    "unless", "histogram_quantile", "le", "service", "status", "route", "instance", "job",
 }  # fmt: skip
 # Prometheus makes them itself.
 OWN = {"up", "ALERTS"}
+OF_THE_TARGET = {"job", "instance", "service"}
 
 
 def promtool(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -51,6 +52,23 @@ def metrics_in(expression: str) -> set[str]:
     """The names of metrics and recorded series in an expression."""
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"|by \([^)]*\)|on \([^)]*\)|group_left \(\)", " ", expression)
     return {word for word in re.findall(r"[a-zA-Z_][\w:]*", bare) if word not in FUNCTIONS}
+
+
+def labels_in(expression: str) -> set[tuple[str, str]]:
+    """(metric, label) of what an expression selects by."""
+    selected = re.findall(r"([a-zA-Z_]\w*)\{([^}]*)\}", expression)
+    pairs = {(name, label) for name, inside in selected for label in re.findall(r"(\w+)\s*[=!]", inside)}
+    return {(name, label) for name, label in pairs if name not in OWN and label not in OF_THE_TARGET}
+
+
+def panel_expressions() -> dict[str, str]:
+    """Of the dashboards, by dashboard, panel and query."""
+    return {
+        f"{path.stem}_{panel['id']}_{target['refId']}": target["expr"]
+        for path in DASHBOARDS
+        for panel in json.loads(path.read_text())["panels"]
+        for target in panel["targets"]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +118,11 @@ def test_each_alert_says_how_bad_it_is_and_where_to_read_on() -> None:
 def test_rules_and_dashboards_ask_for_what_services_show(shown: dict[str, str]) -> None:
     there = set(re.findall(r"^# TYPE (\w+) ", "\n".join(shown.values()), re.MULTILINE))
     there |= {f"{name}_bucket" for name in there} | OWN | {rule["record"] for rule in rules() if "record" in rule}
-    asked = {name for rule in rules() for name in metrics_in(rule["expr"])}
-    for path in DASHBOARDS:
-        for panel in json.loads(path.read_text())["panels"]:
-            assert panel["datasource"]["uid"] == "prometheus"
-            asked |= {name for target in panel["targets"] for name in metrics_in(target["expr"])}
-    assert asked - there == set()
+    expressions = [*(rule["expr"] for rule in rules()), *panel_expressions().values()]
+    assert {name for text in expressions for name in metrics_in(text)} - there == set()
+    series = re.findall(r"^(\w+)\{(.*)\} ", "\n".join(shown.values()), re.MULTILINE)
+    labels = {(name, label) for name, inside in series for label in re.findall(r'(\w+)="', inside)}
+    assert {pair for text in expressions for pair in labels_in(text)} - labels == set()
 
 
 @pytest.mark.slow
@@ -117,22 +134,20 @@ def test_metrics_are_named_as_prometheus_advises(shown: dict[str, str]) -> None:
 
 
 def test_every_expression_of_the_dashboards_is_valid(tmp_path: Path) -> None:
-    expressions = {
-        f"panel:{path.stem}_{panel['id']}_{target['refId']}": target["expr"]
-        for path in DASHBOARDS
-        for panel in json.loads(path.read_text())["panels"]
-        for target in panel["targets"]
+    group = {
+        "name": "panels",
+        "rules": [{"record": f"panel:{name}", "expr": text} for name, text in panel_expressions().items()],
     }
-    group = {"name": "panels", "rules": [{"record": name, "expr": text} for name, text in expressions.items()]}
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [group]}))
     done = promtool("check", "rules", str(tmp_path / "panels.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_dashboards_panels_do_not_overlap() -> None:
+def test_the_dashboards_panels_ask_prometheus_and_do_not_overlap() -> None:
     for path in DASHBOARDS:
         taken: set[tuple[int, int]] = set()
         for panel in json.loads(path.read_text())["panels"]:
+            assert panel["datasource"]["uid"] == "prometheus"
             place = panel["gridPos"]
             columns, lines = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
             cells = {(x, y) for x in columns for y in lines}

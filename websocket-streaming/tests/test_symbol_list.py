@@ -64,3 +64,15 @@ def test_an_exchange_that_is_away_is_unavailable_first_and_later_served_from_mem
     exchange.symbols = None
     clock.advance(7200)
     assert symbols.unknown(["BTCUSDT", "NOPE"]) == ["NOPE"]
+
+
+def test_all_names_come_in_order_and_are_asked_for_once(symbols: SymbolList, exchange: Exchange) -> None:
+    exchange.symbols = frozenset({"ETHUSDT", "BTCUSDT", "币安人生USDT"})
+    assert [symbols.names() for _ in range(2)] == [["BTCUSDT", "ETHUSDT", "币安人生USDT"]] * 2
+    assert exchange.asked == 1
+
+
+def test_no_names_are_no_answer_while_the_exchange_was_never_reached(symbols: SymbolList, exchange: Exchange) -> None:
+    exchange.symbols = None
+    with pytest.raises(Unavailable):
+        symbols.names()

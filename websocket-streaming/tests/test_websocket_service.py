@@ -75,6 +75,16 @@ class TestRest:
         assert "spot" in data["supported"]
         assert "futures" in data["supported"]
 
+    @pytest.mark.parametrize(
+        ("query", "market", "path"), [("", "spot", "/api/v3"), ("?market=futures", "futures", "/fapi/v1")]
+    )
+    def test_every_symbol_that_the_exchange_lists_is_told_in_order(
+        self, streaming: ServiceProcess, simulator: ServiceProcess, query: str, market: str, path: str
+    ) -> None:
+        data = streaming.get(f"/symbols/listed{query}")["data"]
+        own = simulator.get(f"{path}/exchangeInfo")["symbols"]
+        assert data == {"market": market, "symbols": sorted(one["symbol"] for one in own if one["status"] == "TRADING")}
+
     def test_stats_count_streams_subscriptions_and_rates(self, streaming: ServiceProcess) -> None:
         data = streaming.get("/stats")["data"]
         assert data["active_streams"] >= 5
@@ -292,7 +302,9 @@ class TestDoors:
         assert json.loads(ws.recv())["event"] == "price_update"
         ws.close()
 
-    @pytest.mark.parametrize("header", [{"Origin": FOREIGN}, {"Host": "evil.example"}, {"Origin": "null"}, {"Origin": "http://["}])
+    @pytest.mark.parametrize(
+        "header", [{"Origin": FOREIGN}, {"Host": "evil.example"}, {"Origin": "null"}, {"Origin": "http://["}]
+    )
     @pytest.mark.parametrize("path", ["/price/BTCUSDT", "/socket.io/?EIO=4&transport=polling"])
     def test_a_foreign_origin_or_host_is_403_over_http(
         self, streaming: ServiceProcess, path: str, header: dict[str, str]

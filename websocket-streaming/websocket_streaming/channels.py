@@ -50,7 +50,7 @@ class Channels:
         max_symbols: int,
     ) -> None:  # fmt: skip
         self._clock, self._exchange_time, self._exchange = clock, exchange_time, exchange
-        self.subscriptions, self.journal = subscriptions, journal
+        self.subscriptions, self.journal, self.listings = subscriptions, journal, listings
         self.price, self.trades, self.klines, self.books = price, trades, klines, books
         self._liquidations = liquidations
         self.followed, self.following = followed, False
@@ -221,6 +221,7 @@ class Channels:
     @property
     def catch_up(self) -> dict[str, CatchUp]:
         """By channel, what a client gets that had no room for so many updates before the newest."""
+
         def catch_up(topic: Topic, event: str, document: Document, skipped: int) -> tuple[str, Document]:
             return self._channel(topic).catch_up(topic, event, document, skipped)
 

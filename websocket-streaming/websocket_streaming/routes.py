@@ -9,7 +9,7 @@ from websocket_streaming.market_routes import MarketName, named
 from websocket_streaming.topics import MARKETS
 
 
-class PriceQuery(Query):
+class MarketQuery(Query):
     """Which market."""
 
     market: MarketName = "spot"
@@ -56,14 +56,27 @@ class SymbolsAnswer(Answer):
     data: SymbolsData
 
 
+class ListedData(Answer):
+    """Every symbol of one market that trades now, in alphabetical order; some thousands."""
+
+    market: MarketName
+    symbols: list[str]
+
+
+class ListedAnswer(Answer):
+    """The list."""
+
+    data: ListedData
+
+
 def add_routes(service: Service, channels: Channels, price_limit: int) -> None:
     """Put the calls on the service."""
 
     @service.route(
-        "GET", "/price/<symbol>", limit=price_limit, query=PriceQuery, answer=PriceAnswer, hot=True,
+        "GET", "/price/<symbol>", limit=price_limit, query=MarketQuery, answer=PriceAnswer, hot=True,
         summary="The newest price of a symbol",
     )  # fmt: skip
-    def price(symbol: str, query: PriceQuery) -> dict[str, Any]:
+    def price(symbol: str, query: MarketQuery) -> dict[str, Any]:
         update, source, age_s, stale = channels.newest_price(named(symbol, query.market))
         return {"data": update, "source": source, "age_ms": round(age_s * 1000), "stale": stale}
 
@@ -75,3 +88,10 @@ def add_routes(service: Service, channels: Channels, price_limit: int) -> None:
             "supported": f"any symbol that the exchange lists on {' or '.join(MARKETS)}, on demand",
         }
         return {"data": document}
+
+    @service.route(
+        "GET", "/symbols/listed", limit=price_limit, query=MarketQuery, answer=ListedAnswer,
+        summary="Every symbol that the exchange lists on a market",
+    )  # fmt: skip
+    def listed(query: MarketQuery) -> dict[str, Any]:
+        return {"data": {"market": query.market, "symbols": channels.listings[query.market].names()}}

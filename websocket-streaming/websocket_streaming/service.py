@@ -46,7 +46,11 @@ def build(settings: StreamingSettings | None = None, *, clock: Clock | None = No
     """The service, ready to run; opens nothing."""
     settings = settings or StreamingSettings.read()
     clock = clock or SystemClock()
-    service = create_service("websocket-streaming", settings, import_name="websocket_streaming", clock=clock)
+    service = create_service(
+        "websocket-streaming", settings, import_name="websocket_streaming", clock=clock,
+        about="prices, order books, trades and klines by Socket.IO, WebSocket and REST",
+        first_call="/price/BTCUSDT",
+    )  # fmt: skip
     if settings.INSTANCES > 1:
         service.log_name = f"{service.name}-{settings.INSTANCE}"
     exchange, errands = BinanceExchange(), Errands(clock, service.logger)

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from shared.config import Settings, split_list
+from shared.web.models import Shape
 from websocket_streaming.topics import read_symbol
 
 
@@ -34,8 +35,10 @@ class StreamingSettings(Settings):
     MAX_CLIENTS: int = Field(5000, ge=1, description="Socket.IO clients at once, and plain WebSockets likewise")
     INSTANCES: int = Field(1, ge=1, le=16, description="workers that share one upstream through Redis (PM2 sets it)")
     INSTANCE: int = Field(1, ge=1, le=16, description="which of them this is, from 1 (PM2 sets it)")
-    INSTANCE_GROUP: str = Field(
-        "websocket-streaming", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="their name in Redis, one for each fleet"
+    INSTANCE_GROUP: Annotated[
+        str, Shape(r"^[A-Za-z0-9_.-]{1,64}$", "must be 1 to 64 letters, digits and _ . -")
+    ] = Field(
+        "websocket-streaming", description="their name in Redis, one for each fleet"
     )
     MAX_EVENT_BYTES: int = Field(
         1_000_000, ge=1000, le=10_000_000, description="largest Socket.IO message from a client; a larger one closes"

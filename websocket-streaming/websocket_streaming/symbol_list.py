@@ -31,13 +31,20 @@ class SymbolList:
 
     def unknown(self, names: list[str]) -> list[str]:
         """Those of `names` that the exchange doesn't list. Raises Unavailable while it was never reached: retry."""
+        listed = self._listed(names)
+        return [name for name in names if name not in listed]
+
+    def names(self) -> list[str]:
+        """All that the exchange lists, in order. Raises Unavailable while it was never reached: retry."""
+        return sorted(self._listed([]))
+
+    def _listed(self, names: list[str]) -> frozenset[str]:
         with self._lock:  # who comes while another asks waits for that answer
             if self._is_old() or not self._has(names):
                 self._refresh()
         if self._symbols is None:
             raise Unavailable("the exchange can't be asked for its symbols right now", retry_after_s=5)
-        listed = self._symbols
-        return [name for name in names if name not in listed]
+        return self._symbols
 
     def _is_old(self) -> bool:
         return self._symbols is None or self._clock.monotonic() - self._asked_at > LASTS_S

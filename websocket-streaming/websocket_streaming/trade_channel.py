@@ -89,9 +89,11 @@ class TradeChannel(LiveChannel[_Tape]):
         now = self._clock.monotonic()
         for topic, state in list(self._states.items()):
             known, last_id = self._prices.trade_id(topic.of), state.tape.last_id
-            lower = known is not None and known < state.known
-            state.known = known or 0
-            if known is None or last_id is None or known == last_id:
+            if known is None:  # nothing is held for a moment: what was known stays so
+                state.behind = None
+                continue
+            lower, state.known = known < state.known, known
+            if last_id is None or known == last_id:
                 state.behind = None
             elif known < last_id:
                 # Figures that went back: the exchange began anew. Else REST's history only ran ahead of the stream,

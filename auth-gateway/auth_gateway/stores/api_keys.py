@@ -43,12 +43,6 @@ class SqlApiKeys:
             newest = query.order_by(api_keys.c.created_at.desc()).limit(MAX_LISTED)
             return [_key(row) for row in link.execute(newest)]
 
-    def key_by_hash(self, secret_hash: str) -> ApiKey | None:
-        """See `ApiKeyStore.key_by_hash`."""
-        with self._connections.reading() as link:
-            row = link.execute(sa.select(api_keys).where(api_keys.c.hash == secret_hash)).one_or_none()
-        return None if row is None else _key(row)
-
     def still_open(self, secret_hashes: Sequence[str], now: datetime) -> set[str]:
         """See `ApiKeyStore.still_open`."""
         query = sa.select(api_keys.c.hash).join(accounts, accounts.c.id == api_keys.c.account_id)

@@ -1,6 +1,5 @@
 """The database that holds the gateway's tables: a SQLite file of its own, or the fleet's PostgreSQL."""
 
-from collections.abc import Hashable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -8,8 +7,8 @@ import sqlalchemy as sa
 from auth_gateway.stores.schema import HEAD, VERSION_TABLE
 from shared.clock import Clock
 from shared.sql import postgres, sqlite
-from shared.sql.changes import Changes
 from shared.sql.connections import PROBE_S, Connections
+from shared.sql.glance import Glance
 from shared.sql.leash import Leash
 
 WRITING = 5_022_002  # the lock by which writers take turns in PostgreSQL; any number that no other service takes
@@ -18,15 +17,15 @@ WRITING = 5_022_002  # the lock by which writers take turns in PostgreSQL; any n
 class Database:
     """Its connections, and whether they may be used. `prepare` comes first; until then every call is Unavailable."""
 
-    def __init__(self, connections: Connections, changes: Changes | None = None):
-        self.connections, self._changes = connections, changes
+    def __init__(self, connections: Connections, glance: Glance | None = None):
+        self.connections, self.glance = connections, glance
 
     @classmethod
     def open(cls, url: str | None, path: Path, clock: Clock, leash: Leash) -> "Database":
         """PostgreSQL at `url`; without one the embedded file. Opens nothing yet."""
         if url is None:
             engine = sqlite.sqlite_engine(sqlite.sqlite_url(path))
-            return cls(Connections(engine, clock, sqlite.explain, version_table=VERSION_TABLE), Changes(path))
+            return cls(Connections(engine, clock, sqlite.explain, version_table=VERSION_TABLE), Glance(path))
         engine = postgres.postgres_engine(url, bounds=postgres.SERVING, name="auth-gateway")
         leash.watch_over(engine)
         turns = postgres.turns(WRITING)
@@ -49,12 +48,8 @@ class Database:
         with self.connections.reading(PROBE_S) as link:
             link.execute(sa.select(1))
 
-    def changes(self) -> Hashable | None:
-        """Another value after every commit of anybody's; None where only a query can tell. Never waits."""
-        return self._changes.count() if self._changes is not None else None
-
     def close(self) -> None:
         """Close every connection."""
-        if self._changes is not None:
-            self._changes.close()
+        if self.glance is not None:
+            self.glance.close()
         self.connections.close()

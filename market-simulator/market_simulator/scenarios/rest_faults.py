@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from market_simulator.wire.faults import Faults
 from market_simulator.wire.hub import Hub
 from market_simulator.wire.limits import WEIGHT_PER_MINUTE
 from market_simulator.wire.rest_rules import Refuse, RestRule, Slow, StaleSnapshot
-from shared.web.models import Body
+from shared.web.models import Body, Shape
 
 RealS = Callable[[], float]
 
@@ -26,7 +26,9 @@ class NoRestParams(Body):
 class CallParams(Body):
     """Which calls."""
 
-    path: str = Field("/", max_length=80, pattern="^/", description="how their paths begin, such as /api/v3/klines")
+    path: Annotated[str, Shape("^/.{0,79}$", "must begin with '/' and have at most 80 characters")] = Field(
+        "/", description="how their paths begin, such as /api/v3/klines"
+    )
     share: float = Field(1.0, gt=0, le=1, description="which part of them")
 
 

@@ -21,7 +21,9 @@ from shared.web.models import Body, Headers, Query
 running.STOP_S = float(os.environ.get("SCRATCH_STOP_S", running.STOP_S))
 ride.REQUEST_S = float(os.environ.get("SCRATCH_REQUEST_S", ride.REQUEST_S))
 connections.STALL_S = float(os.environ.get("SCRATCH_STALL_S", connections.STALL_S))
-service = create_service("database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared")
+service = create_service(
+    "database-service", Settings.read(SERVICE_NAME="Scratch"), import_name="shared", about="for tests alone"
+)
 
 
 calls = {"waiting": 0}

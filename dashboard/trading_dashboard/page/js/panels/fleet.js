@@ -22,7 +22,7 @@ export function mount(element, { api, page }) {
 
   function paint(data) {
     fresh.ok();
-    fill(cards, data.services, (service) => service.name, (service) => card(service, page.login), update);
+    fill(cards, data.services, (service) => service.name, (service) => card(service, page.links), update);
     const away = data.services.filter((service) => service.state !== "ready");
     say(summary, away.length ? away.map((service) => `${service.title} is ${STATES[service.state].toLowerCase()}.`).join(" ") : "Every service is ready.");
     const changes = data.services.filter((service) => known.has(service.name) && known.get(service.name) !== service.state);
@@ -37,12 +37,17 @@ export function mount(element, { api, page }) {
   };
 }
 
-function card(service, login) {
-  const docs = `${location.protocol}//${location.hostname}:${service.port}/docs`;
+// Through the door every service has a path, but for the gateway itself, whose page describes all calls.
+const DOCS = {
+  door: ({ service }) => new URL(service === "auth-gateway" ? "../api/docs" : `../api/${service}/docs`, document.baseURI),
+  ports: ({ port }) => `${location.protocol}//${location.hostname}:${port}/docs`,
+};
+
+function card(service, links) {
   return el("li", { class: "service" },
     el("h3", {}, service.title), el("p", { class: "state" }), el("p", { class: "why" }),
     el("dl", { class: "facts" }, ...pairs(FIGURES.map((name) => [name, "–"]))),
-    login ? null : el("a", { href: docs, rel: "noreferrer", target: "_blank" }, `API of ${service.title}`));
+    links && el("a", { href: DOCS[links](service), rel: "noreferrer", target: "_blank" }, `API of ${service.title}`));
 }
 
 function update(node, service) {

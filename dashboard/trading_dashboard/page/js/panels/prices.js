@@ -8,6 +8,7 @@ import { size, ticks } from "../ticks.js";
 
 const OLD_MS = 10_000;
 const PAUSE_MS = 100; // ten times a second: nobody reads faster
+const WAITING = "waiting"; // for what a perpetual's first seconds don't have yet
 const COLUMNS = [
   ["Symbol"], ["Price", "number"], ["24 h", "number"], ["Low", "number wide"], ["High", "number wide"],
   ["Volume", "number wide"], ["Mark", "number futures"], ["Funding", "number futures"], ["Age", "number"], ["Venue", "roomy"],
@@ -102,7 +103,7 @@ export function mount(element, { live, store, listed }) {
 function update(node, row, lost) {
   const { update: now, digits } = row;
   const [, price, day, low, high, volume, mark, funding, age, venue] = node.children;
-  if (row.refused) say(age, row.refused);
+  if (row.refused || !now) say(age, row.refused || WAITING);
   if (!now) return;
   say(price, `${{ up: "↑ ", down: "↓ " }[row.way] ?? ""}${digits.text(now.price)}`);
   price.dataset.way = row.way;
@@ -111,8 +112,9 @@ function update(node, row, lost) {
   say(low, digits.text(now.low));
   say(high, digits.text(now.high));
   say(volume, size(now.volume));
-  say(mark, digits.text(now.mark_price));
-  say(funding, share(now.funding_rate, 4));
+  const marked = now.mark_price !== undefined; // it comes a moment after the first price, and has decimals of its own
+  say(mark, marked ? digits.made(now.mark_price) : WAITING);
+  say(funding, marked ? share(now.funding_rate, 4) : WAITING);
   const age_ms = Date.now() - row.received;
   const old = now.stale || lost; // a quiet market is not old: the service says what is
   say(age, `${now.stale ? "stale, " : old ? "old, " : ""}${span(age_ms / 1000)}`);
