@@ -17,7 +17,7 @@ from shared.errors import Unavailable
 
 MAX_BATCH = 256  # entries in one transaction
 MAX_WAITING = 10_000  # some 10 MB
-WAIT_S = 1.0  # the longest that an answer is held back
+WAIT_S = 5.0  # the longest that an answer is held back; a write that hangs is mostly cut off before
 AGAIN_S = 0.5  # from one try to the next while the database is away
 STOP_S = 5.0
 
