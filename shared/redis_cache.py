@@ -6,6 +6,7 @@ found it again; what was written or deleted meanwhile is then dropped from Redis
 
 import json
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -30,6 +31,15 @@ MAX_CONNECTIONS = 200
 MAX_LOCAL_BYTES = 32_000_000
 MAX_TOUCHED = 100_000  # keys changed while Redis was away; beyond, only their TTL ends what Redis holds
 ENTRY_BYTES = 200  # about what an entry costs beside its value
+
+WHOLE = re.compile(rb"[0-9]{1,15}")
+# One step for whoever else is at the key; INCR alone would refuse what is no number, and keep the old end.
+ADD_ONE = """
+local held = redis.call('GET', KEYS[1])
+local count = (held and string.match(held, '^%d+$') and tonumber(held) or 0) + 1
+redis.call('SET', KEYS[1], string.format('%.0f', count), 'PX', ARGV[1])
+return count
+"""
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +112,17 @@ class RedisCache:
         except Unavailable:
             return self._set_local(key, text, ttl)
         return True
+
+    def increment(self, key: str, ttl: float = DEFAULT_TTL_S) -> int:
+        """Add one to a count, exact however many do so at once, and keep it for `ttl` seconds from now. Never raises.
+
+        A key that is not there, or holds no whole number, counts from 0.
+        """
+        ttl_ms = max(1, int(ttl * 1000))
+        try:
+            return int(self.run(lambda client: client.eval(ADD_ONE, 1, key, ttl_ms)))
+        except Unavailable:
+            return self._increment_local(key, ttl)
 
     def delete(self, key: str) -> bool:
         """Forget a key; True if there was one. Never raises."""
@@ -207,6 +228,14 @@ class RedisCache:
             except ValueError:  # larger than the whole cache may be
                 return False
             return True
+
+    def _increment_local(self, key: str, ttl: float) -> int:
+        with self._lock:
+            self._touch(key)
+            text = self._local.get(key, (b"0",))[0]
+            count = 1 + (int(text) if WHOLE.fullmatch(text) else 0)
+            self._local[key] = (str(count).encode(), ttl)
+            return count
 
     def _touch(self, key: str) -> None:
         if self.enabled is False:

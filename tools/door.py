@@ -51,6 +51,9 @@ class DoorSettings(Settings):
     )
     DOOR_PORT: Port = Field(HTTP, description="the door's port; with TLS it only sends browsers on")
     DOOR_TLS_PORT: Port = Field(HTTPS, description="the door's port for TLS")
+    DOOR_STREAMS_GUARDED: bool = Field(
+        False, description="true: streams end with the login or key that opened them, since they go through the gateway"
+    )
     TLS_CERTIFICATE: Path | None = Field(None, description="the door's certificate and its chain (PEM); unset: no TLS")
     TLS_KEY: Path | None = Field(None, description="the certificate's key (PEM)")
     SERVICE_URLS: ServiceUrls = Field("", description="where services listen, name=url by comma; unset: fleet.json")
@@ -61,7 +64,8 @@ class Door:
     """All that the template leaves open.
 
     `streaming`: host:port of each worker; `workers_port`: theirs together. `listen`: nothing means no door at all,
-    `listen_tls` that there is no TLS. `public_tls`: what to add to a host in a link to the TLS port.
+    `listen_tls` that there is no TLS. `public_tls`: what to add to a host in a link to the TLS port. `guarded`: streams
+    go through the gateway.
     """
 
     run: str
@@ -75,10 +79,12 @@ class Door:
     public_tls: str = ""
     certificate: str | None = None
     key: str | None = None
+    guarded: bool = False
 
     def configuration(self) -> str:
         """nginx' configuration."""
         sections = {"door": bool(self.listen), "tls": bool(self.listen_tls), "workers": self.workers_port is not None}
+        sections["guarded"] = self.guarded
         words: dict[str, str | list[str]] = {
             "run": self.run,
             "log": self.log,
@@ -147,7 +153,7 @@ def here(settings: DoorSettings, fleet: Fleet) -> Door:
         [f"{host}:{settings.DOOR_PORT}" for host in hosts],
         [f"{host}:{settings.DOOR_TLS_PORT}" for host in hosts] if settings.TLS_CERTIFICATE else [],
         "" if settings.DOOR_TLS_PORT == HTTPS else f":{settings.DOOR_TLS_PORT}",
-        _absolute(settings.TLS_CERTIFICATE), _absolute(settings.TLS_KEY),
+        _absolute(settings.TLS_CERTIFICATE), _absolute(settings.TLS_KEY), settings.DOOR_STREAMS_GUARDED,
     )  # fmt: skip
 
 

@@ -89,11 +89,15 @@ def _poll(process: "subprocess.Popen[bytes]") -> int | None:
 
 def output(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """What a short command prints; Failed when it can't be run or takes over a minute. Its exit code is ignored."""
+    return asked(command, env).stdout
+
+
+def asked(command: Sequence[str], env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """A short command that has ended; Failed when it can't be run or takes over a minute."""
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failed(f"{command[0]} can't be run: {error}") from None
-    return done.stdout

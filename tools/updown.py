@@ -13,13 +13,13 @@ from shared.port_holder import port_holder
 from tools import pm2
 from tools.install import install, only_one
 from tools.pm2 import App, Running
-from tools.steps import ROOT, Failed, clean_environment, port_taken, say
+from tools.steps import ROOT, Failed, asked, clean_environment, port_taken, say
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0  # a busy machine takes most of a minute; what falls over is seen at once
 SETTLE_S = 8.0  # a health document is asked anew every few seconds
 LOOK_EVERY_S = 0.2
 MAX_MOVE = 2000  # ports that a fleet is moved by, to where there is room
-DELETE_TRIES = 5
+DELETE_WITHIN_S = 60.0
 FALLEN = {"errored", "stopped", "waiting restart"}  # PM2's words
 ASK_PM2_EVERY_S = 1.5  # asking costs half a second of processor
 
@@ -51,10 +51,7 @@ def up() -> int:
 def refuse_wrong_settings() -> None:
     """Raises Failed with a line for each wrong value; a name that is nearly a setting is only told."""
     python = pm2.environment()["FLEET_PYTHON"] or str(ROOT / ".venv" / "bin" / "python")
-    done = subprocess.run(
-        [python, "-m", "tools.settings_check"], cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = asked([python, "-m", "tools.settings_check"], clean_environment())
     if done.stdout:
         say(done.stdout.rstrip())
     if done.returncode:
@@ -278,13 +275,17 @@ def _ours(apps: Sequence[App]) -> list[Running]:
 
 
 def _delete_all(apps: Sequence[App], found: list[Running]) -> None:
-    """PM2 can lose a stop that comes while it restarts a crashed app: then the app reappears, so look again."""
-    names = {app.name for app in found}
-    for _ in range(DELETE_TRIES):
+    """PM2 can lose a stop that comes while it restarts a crashed app: then the app reappears, so look again.
+
+    Each time after a longer pause: PM2 waits longer and longer between its restarts, and loses none meanwhile.
+    """
+    names, deadline, pause_s = {app.name for app in found}, time.monotonic() + DELETE_WITHIN_S, 0.0
+    while time.monotonic() < deadline:
         crashed = any(app.status != "online" for app in found)
         pm2.delete([app.id for app in found])
         if crashed:
-            time.sleep(ASK_PM2_EVERY_S)
+            pause_s += ASK_PM2_EVERY_S
+            time.sleep(pause_s)
         if not (found := [app for app in _ours(apps) if app.name in names]):
             return
     raise Failed(f"PM2 keeps restarting {', '.join(app.name for app in found)}; `npx pm2 kill` ends all that PM2 runs.")

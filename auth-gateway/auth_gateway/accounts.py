@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, get_args
 
+from auth_gateway.audit import Told
 from shared.errors import InvalidInput
 
 Role = Literal["admin", "trader", "reader"]
@@ -34,10 +35,22 @@ class Account:
     disabled: bool = False
 
 
-class AccountStore(Protocol):
-    """What accounts need of a place that stores them. Every call raises Unavailable if the place is away."""
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What is to be changed by hand; None stays."""
 
-    def add_account(self, account: Account) -> bool:
+    role: Role | None = None
+    plan: str | None = None
+    disabled: bool | None = None
+
+
+class AccountStore(Protocol):
+    """What accounts need of a place that stores them. Every call raises Unavailable if the place is away.
+
+    What `told` says of a change goes into the audit log in the same transaction.
+    """
+
+    def add_account(self, account: Account, told: Told[bool]) -> bool:
         """Store it; False if the email or the username is taken."""
         ...
 
@@ -49,12 +62,18 @@ class AccountStore(Protocol):
         """By what `login_key` makes of an email or a username."""
         ...
 
-    def change_password(self, account_id: str, password_hash: str) -> None:
-        """A new hash; none of the account's sessions ends by it."""
+    def rehash(self, account_id: str, password_hash: str) -> None:
+        """The same password under another hash."""
         ...
 
-    def change_account(self, account_id: str, role: Role | None, plan: str | None, disabled: bool | None) -> bool:
-        """Change what isn't None; False if there is no such account."""
+    def change_password(self, account_id: str, password_hash: str, now: datetime, told: Told[list[str]]) -> list[str]:
+        """Another password; every session of the account ends by it. Their ids."""
+        ...
+
+    def change_account(
+        self, account_id: str, asked: AccountChange, now: datetime, told: Told[list[str]]
+    ) -> list[str]:  # fmt: skip
+        """Change what isn't None; every session of the account ends by it. Their ids."""
         ...
 
 

@@ -9,19 +9,18 @@ import argparse
 import getpass
 import sys
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 
-from auth_gateway.accounts import ROLES, Account, check_password, login_key, normal_password
-from auth_gateway.audit import Event
+from auth_gateway.accounts import ROLES, Account, AccountChange, check_password, login_key, normal_password
+from auth_gateway.audit import Event, if_done
 from auth_gateway.hashing.argon2_hasher import Argon2Hasher
 from auth_gateway.hashing.common import is_common
 from auth_gateway.migrate import migrate
 from auth_gateway.plans import PLANS
 from auth_gateway.settings import AuthSettings
 from auth_gateway.stores.accounts import SqlAccounts
-from auth_gateway.stores.audit_log import SqlAuditLog
 from auth_gateway.stores.database import Database
-from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from shared.clock import SystemClock
 from shared.errors import FleetError
@@ -74,10 +73,11 @@ def _create(asked: argparse.Namespace, settings: AuthSettings, database: Databas
     own_words = (asked.username, asked.email, asked.email.partition("@")[0])
     check_password(password, own_words, settings.PASSWORD_MIN_LENGTH, is_common)
     hashed = Argon2Hasher().hash(normal_password(password))
-    account = Account(uuid.uuid4().hex, asked.email, asked.username, asked.role, asked.plan, hashed, clock.now())
-    if not SqlAccounts(database.connections).add_account(account):
+    now = clock.now()
+    account = Account(uuid.uuid4().hex, asked.email, asked.username, asked.role, asked.plan, hashed, now)
+    made = if_done(Event(now, "register", account.id, HERE, f"role {asked.role}"))
+    if not SqlAccounts(database.connections).add_account(account, made):
         sys.exit("This email or username is taken.")
-    _record(database, clock, "register", account.id, f"role {asked.role}")
     print(f"Made {asked.username}, role {asked.role}, plan {asked.plan}.")
 
 
@@ -86,16 +86,16 @@ def _change(asked: argparse.Namespace, settings: AuthSettings, database: Databas
     account = accounts.account_named(login_key(asked.name))
     if account is None:
         sys.exit(f"There is no account {asked.name!r}.")
-    changes = {"role": asked.role, "plan": asked.plan, "disabled": asked.disabled}
-    if all(value is None for value in changes.values()):
+    change = AccountChange(asked.role, asked.plan, asked.disabled)
+    said = ", ".join(f"{name} {value}" for name, value in asdict(change).items() if value is not None)
+    if not said:
         sys.exit("Nothing to change: --role, --plan, --disable or --enable says what.")
-    accounts.change_account(account.id, asked.role, asked.plan, asked.disabled)
-    ended = SqlSessions(database.connections).end_sessions(account.id, clock.now())
+    now = clock.now()
+    event = Event(now, "account_changed", account.id, HERE, said)
+    ended = accounts.change_account(account.id, change, now, lambda _: event)
     denials = RedisDenials(RedisCache.from_settings(settings))
     for session_id in ended:  # a running gateway asks there first
         denials.tell(session_id, settings.ACCESS_TOKEN_S)
-    said = ", ".join(f"{name} {value}" for name, value in changes.items() if value is not None)
-    _record(database, clock, "account_changed", account.id, said)
     print(f"Changed {account.username}: {said}; {len(ended)} sessions ended.")
 
 
@@ -106,10 +106,6 @@ def _password() -> str:
     if getpass.getpass("Again: ") != password:
         sys.exit("The two differ; nothing was stored.")
     return password
-
-
-def _record(database: Database, clock: SystemClock, action: str, actor: str, detail: str) -> None:
-    SqlAuditLog(database.connections).record(Event(action, actor, HERE, detail), clock.now())
 
 
 if __name__ == "__main__":

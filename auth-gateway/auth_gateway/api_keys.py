@@ -2,9 +2,12 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from auth_gateway.audit import Told
 
 PREFIX = "tfk_"  # so that a scanner for leaked secrets knows one when it sees it
 KEY = re.compile(r"tfk_[A-Za-z0-9_-]{43}")
@@ -33,9 +36,12 @@ class ApiKey:
 
 
 class ApiKeyStore(Protocol):
-    """What keys need of a place that stores them. Every call raises Unavailable if the place is away."""
+    """What keys need of a place that stores them. Every call raises Unavailable if the place is away.
 
-    def add_key(self, key: ApiKey, secret_hash: str, most: int) -> bool:
+    What `told` says of an act goes into the audit log in the same transaction.
+    """
+
+    def add_key(self, key: ApiKey, secret_hash: str, most: int, told: Told[bool]) -> bool:
         """Store it; False if the account has `most` in force already."""
         ...
 
@@ -43,11 +49,17 @@ class ApiKeyStore(Protocol):
         """Newest first, revoked ones too."""
         ...
 
-    def revoke_key(self, account_id: str, key_id: str, now: datetime) -> ApiKey | None:
+    def still_open(self, secret_hashes: Sequence[str], now: datetime) -> set[str]:
+        """Those of them that are the secrets of keys in force, of accounts that are not disabled."""
+        ...
+
+    def revoke_key(self, account_id: str, key_id: str, now: datetime, told: Told[ApiKey | None]) -> ApiKey | None:
         """The key, revoked now or before; None if the account has none of that id."""
         ...
 
-    def rotate_key(self, account_id: str, key_id: str, secret_hash: str, shown: str, now: datetime) -> ApiKey | None:
+    def rotate_key(
+        self, account_id: str, key_id: str, secret_hash: str, shown: str, now: datetime, told: Told[ApiKey | None]
+    ) -> ApiKey | None:
         """Exchange the secret of a key in force; None if there is none of that id."""
         ...
 

@@ -30,6 +30,10 @@ class Memory(Protocol):
         """Keep a JSON value."""
         ...
 
+    def increment(self, key: str, ttl: float) -> int:
+        """Add one to a count, exact however many do so at once; what it is now."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
@@ -51,7 +55,7 @@ class Attempts:
     def failed(self, name: str, address: str) -> None:
         """One more."""
         for key in (_failures(name), _tries(name, subscriber(address))):
-            self.memory.set(key, self._count(key) + 1, KEEP_S)
+            self.memory.increment(key, KEEP_S)
 
     def succeeded(self, name: str, address: str) -> None:
         """Begin to count anew, and remember where from."""

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from auth_gateway import bodies
-from auth_gateway.audit import AuditLog, Entry, Event, broken_at
+from auth_gateway.audit import AuditLog, Checked, Entry, Event, check_chain
 from auth_gateway.bodies import Credentials
 from auth_gateway.identity import Doorkeeper, Identity, Worker
 from auth_gateway.permissions import allows
@@ -28,7 +28,7 @@ def add_audit_routes(service: Service, doorkeeper: Doorkeeper, log: AuditLog, ru
     known = {"headers": Credentials, "guard": guard, "errors": (401,), "needs": "admin"}
 
     def looked(who: Identity, at: str) -> None:
-        run(log.record, Event("audit_read", who.account_id, address(), at), service.clock.now())
+        run(log.record, [Event(service.clock.now(), "audit_read", who.account_id, address(), at)])
 
     @service.route(
         "GET", "/auth/audit", **known, query=bodies.AuditQuery, answer=ListAnswer,
@@ -40,12 +40,17 @@ def add_audit_routes(service: Service, doorkeeper: Doorkeeper, log: AuditLog, ru
         return {"data": [shown_entry(entry) for entry in entries]}
 
     @service.route(
-        "GET", "/auth/audit/verify", **known, answer=DataAnswer, summary="Whether the log's chain is whole"
-    )
-    def verify(who: Identity) -> dict[str, Any]:
-        broken: int | None = run(lambda: broken_at(log.walk()))
-        looked(who, "the whole chain")
-        return {"data": {"whole": broken is None, "broken_at": broken}}
+        "GET", "/auth/audit/verify", **known, query=bodies.VerifyQuery, answer=DataAnswer,
+        summary="Whether the log's chain is whole; of a long log a portion, and `next` says where to go on",
+    )  # fmt: skip
+    def verify(query: bodies.VerifyQuery, who: Identity) -> dict[str, Any]:
+        entries = log.walk(query.after, query.limit + 1)  # with the one that they follow
+        found: Checked = run(lambda: check_chain(entries, query.after))
+        looked(who, f"the chain up to {found.to}")
+        whole = found.broken_at is None
+        following = found.to if whole and found.entries > query.limit else None
+        checked = {"up_to": found.to, "hash": found.hash, "next": following}
+        return {"data": {"whole": whole, "broken_at": found.broken_at, **checked}}
 
 
 def shown_entry(entry: Entry) -> dict[str, Any]:

@@ -131,6 +131,13 @@ class AuditQuery(Query):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+class VerifyQuery(Query):
+    """Which part of the log's chain."""
+
+    after: Annotated[int, Field(ge=0, le=2**53, description="an entry that was found whole; 0: from the start")] = 0
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 100_000
+
+
 class Credentials(Headers):
     """Who calls."""
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from auth_gateway.audit import Told
 from shared.errors import InvalidInput, Unauthorized
 
 PREFIX = "tfh_"  # so that a scanner for leaked secrets knows one when it sees it
@@ -63,9 +64,12 @@ class DeadLetter:
 
 
 class HookStore(Protocol):
-    """What hooks need of a place that stores them. Every call raises Unavailable if the place is away."""
+    """What hooks need of a place that stores them. Every call raises Unavailable if the place is away.
 
-    def add_hook(self, hook: Hook, most: int) -> bool:
+    What `told` says of an act goes into the audit log in the same transaction.
+    """
+
+    def add_hook(self, hook: Hook, most: int, told: Told[bool]) -> bool:
         """Store it; False if the account has `most` already."""
         ...
 
@@ -77,7 +81,7 @@ class HookStore(Protocol):
         """By its id."""
         ...
 
-    def delete_hook(self, account_id: str, hook_id: str) -> Hook | None:
+    def delete_hook(self, account_id: str, hook_id: str, told: Told[Hook | None]) -> Hook | None:
         """Remove it, its events and dead letters; None if the account has none of that id."""
         ...
 
@@ -85,7 +89,9 @@ class HookStore(Protocol):
         """Whether this event was dealt with."""
         ...
 
-    def note(self, hook_id: str, event: str, now: datetime, letter: tuple[str, str] | None) -> int | None:
+    def note(
+        self, hook_id: str, event: str, now: datetime, letter: tuple[str, str] | None, told: Told[int | None]
+    ) -> int | None:
         """It is dealt with; `letter` (body, reason) goes to the dead ones. The letter's number; None without one,
         and where the event came before or the hook is gone.
 
@@ -101,11 +107,11 @@ class HookStore(Protocol):
         """One of them."""
         ...
 
-    def remove_letter(self, hook_id: str, number: int) -> None:
+    def remove_letter(self, hook_id: str, number: int, told: Told[None]) -> None:
         """It was delivered after all."""
         ...
 
-    def failed_again(self, hook_id: str, number: int, reason: str) -> None:
+    def failed_again(self, hook_id: str, number: int, reason: str, told: Told[None]) -> None:
         """It was tried once more, in vain."""
         ...
 

@@ -33,6 +33,7 @@ class Identity:
     symbols: tuple[str, ...] = ()
     per_minute: int | None = None
     expires_at: float | None = None
+    key_hash: str | None = None  # of the secret that was shown: another one after the key was exchanged
 
 
 class Doorkeeper:
@@ -87,7 +88,7 @@ class Doorkeeper:
         return Identity(
             account.id, account.role, account.plan, narrowed(account.role, key.scopes), key_id=key.id,
             symbols=key.symbols, per_minute=key.per_minute,
-            expires_at=key.expires_at.timestamp() if key.expires_at else None,
+            expires_at=key.expires_at.timestamp() if key.expires_at else None, key_hash=hashed,
         )  # fmt: skip
 
 

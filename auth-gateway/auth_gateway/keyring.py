@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from auth_gateway.api_keys import ApiKey, ApiKeyStore, new_secret, shown_part
-from auth_gateway.audit import AuditLog, Event
+from auth_gateway.audit import Event, Told, if_done
 from auth_gateway.identity import Doorkeeper, Identity, Worker, by_login
 from auth_gateway.permissions import check_scopes, narrowed
 from auth_gateway.plans import FIRST_PLAN, PLANS
@@ -30,7 +30,6 @@ class Keyring:
     """The keys of whoever is logged in. `services`: those that scopes may name."""
 
     keys: ApiKeyStore
-    log: AuditLog
     doorkeeper: Doorkeeper
     services: Iterable[str]
     run: Worker
@@ -51,9 +50,9 @@ class Keyring:
             asked.per_minute, now, asked.expires_at,
         )  # fmt: skip
         most = PLANS.get(who.plan, PLANS[FIRST_PLAN]).keys
-        if not self.run(self.keys.add_key, key, token_hash(secret), most):
+        made = if_done(self._event("key_made", key, address))
+        if not self.run(self.keys.add_key, key, token_hash(secret), most, made):
             raise Conflict(f"your plan ({who.plan}) allows {most} keys; revoke one first")
-        self._record("key_made", who, key, address)
         return key, secret
 
     def listed(self, who: Identity) -> list[ApiKey]:
@@ -65,11 +64,11 @@ class Keyring:
     def revoke(self, who: Identity, key_id: str, address: str) -> ApiKey:
         """From now on it opens nothing. Doing it twice is no error. Raises NotFound."""
         by_login(who)
-        key: ApiKey | None = self.run(self.keys.revoke_key, who.account_id, key_id, self.now())
+        told = self._told("key_revoked", address)
+        key: ApiKey | None = self.run(self.keys.revoke_key, who.account_id, key_id, self.now(), told)
         if key is None:
             raise NotFound("you have no key of that id")
         self.doorkeeper.forget_keys()
-        self._record("key_revoked", who, key, address)
         return key
 
     def rotate(self, who: Identity, key_id: str, address: str) -> tuple[ApiKey, str]:
@@ -77,12 +76,14 @@ class Keyring:
         by_login(who)
         secret = new_secret()
         change = (who.account_id, key_id, token_hash(secret), shown_part(secret), self.now())
-        key: ApiKey | None = self.run(self.keys.rotate_key, *change)
+        key: ApiKey | None = self.run(self.keys.rotate_key, *change, self._told("key_rotated", address))
         if key is None:
             raise NotFound("you have no key of that id in force")
         self.doorkeeper.forget_keys()
-        self._record("key_rotated", who, key, address)
         return key, secret
 
-    def _record(self, action: str, who: Identity, key: ApiKey, address: str) -> None:
-        self.run(self.log.record, Event(action, who.account_id, address, f"key {key.id} {key.shown}…"), self.now())
+    def _told(self, action: str, address: str) -> Told[ApiKey | None]:
+        return lambda key: self._event(action, key, address) if key else None
+
+    def _event(self, action: str, key: ApiKey, address: str) -> Event:
+        return Event(self.now(), action, key.account_id, address, f"key {key.id} {key.shown}…")

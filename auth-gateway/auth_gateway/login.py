@@ -9,11 +9,11 @@ from typing import Protocol
 
 from auth_gateway.accounts import Account, AccountStore, Role, check_password, login_key, normal_password
 from auth_gateway.attempts import Attempts
-from auth_gateway.audit import AuditLog, Event
+from auth_gateway.audit import AuditLog, Event, if_done
 from auth_gateway.denylist import Denylist
 from auth_gateway.identity import Identity, Worker, by_login
 from auth_gateway.plans import FIRST_PLAN
-from auth_gateway.sessions import SessionStore, new_refresh_token, new_session, token_hash
+from auth_gateway.sessions import Exchange, SessionStore, new_refresh_token, new_session, token_hash
 from auth_gateway.tokens import AccessTokens
 from shared.errors import Conflict, InvalidInput, Unauthorized
 
@@ -73,9 +73,9 @@ class Login:
         check_password(password, own_words, self.rules.min_length, self.rules.is_common)
         hashed = self.hasher.hash(normal_password(password))
         account = Account(uuid.uuid4().hex, email, username, role, FIRST_PLAN, hashed, self.now())
-        if not self.run(self.accounts.add_account, account):
+        made = if_done(self._event("register", account.id, address, f"role {role}"))
+        if not self.run(self.accounts.add_account, account, made):
             raise Conflict("this email or username is taken")  # which of the two is nobody's business
-        self._record("register", account.id, address, f"role {role}")
         return account
 
     def login(self, name: str, password: str, address: str) -> Tokens:
@@ -91,21 +91,27 @@ class Login:
             raise Unauthorized("the name or the password is wrong")
         self.attempts.succeeded(digest, address)
         if self.hasher.outdated(account.password_hash):
-            self.run(self.accounts.change_password, account.id, self.hasher.hash(normal_password(password)))
+            self.run(self.accounts.rehash, account.id, self.hasher.hash(normal_password(password)))
         session, refresh = new_session(account.id, self.now(), self.session_lifetime), new_refresh_token()
-        self.run(self.sessions.begin_session, session, token_hash(refresh))
-        self._record("login", account.id, address)
+        event = self._event("login", account.id, address)
+        self.run(self.sessions.begin_session, session, token_hash(refresh), lambda _: event)
         return self._tokens(account, session.id, refresh)
 
     def refresh(self, refresh_token: str, address: str) -> Tokens:
         """The next tokens of a session. Raises Unauthorized; a token that served before ends its session."""
         following = new_refresh_token()
-        found = self.run(self.sessions.exchange, token_hash(refresh_token), token_hash(following), self.now())
+
+        def told(found: Exchange) -> Event | None:
+            if found.session is None or not found.reused:
+                return None
+            return self._event("refresh_reused", found.session.account_id, address, "the session was ended")
+
+        hashes = (token_hash(refresh_token), token_hash(following))
+        found: Exchange = self.run(self.sessions.exchange, *hashes, self.now(), told)
         if found.session is None:
             raise _not_in_force()
         if found.reused:
             self.denylist.add(found.session.id)
-            self._record("refresh_reused", found.session.account_id, address, "the session was ended")
             raise _not_in_force()
         account: Account | None = self.run(self.accounts.account, found.session.account_id)
         if account is None or account.disabled:
@@ -116,9 +122,9 @@ class Login:
         """End the caller's session. Raises InvalidInput for an API key: those are revoked."""
         if who.session_id is None:
             raise InvalidInput("an API key has no session to end; DELETE /auth/keys/<id> revokes it")
-        self.run(self.sessions.end_session, who.session_id, self.now())
+        event = self._event("logout", who.account_id, address)
+        self.run(self.sessions.end_session, who.session_id, self.now(), lambda _: event)
         self.denylist.add(who.session_id)
-        self._record("logout", who.account_id, address)
 
     def change_password(self, who: Identity, old: str, new: str, address: str) -> None:
         """A new password; all sessions end. Raises Unauthorized if the old one is wrong, RateLimited, Forbidden."""
@@ -132,20 +138,18 @@ class Login:
             raise Unauthorized("the old password is wrong")
         own_words = (account.username, account.email, account.email.partition("@")[0])
         check_password(new, own_words, self.rules.min_length, self.rules.is_common)
-        self.run(self.accounts.change_password, account.id, self.hasher.hash(normal_password(new)))
-        self.end_all(account.id)
-        self._record("password_changed", account.id, address)
-
-    def end_all(self, account_id: str) -> None:
-        """End every session of an account."""
-        for session_id in self.run(self.sessions.end_sessions, account_id, self.now()):
+        hashed, event = self.hasher.hash(normal_password(new)), self._event("password_changed", account.id, address)
+        for session_id in self.run(self.accounts.change_password, account.id, hashed, self.now(), lambda _: event):
             self.denylist.add(session_id)
 
     def _tokens(self, account: Account, session_id: str, refresh: str) -> Tokens:
         return Tokens(self.tokens.make(account, session_id), refresh, int(self.tokens.lifetime_s))
 
-    def _record(self, action: str, actor: str, address: str, detail: str = "") -> None:
-        self.run(self.log.record, Event(action, actor, address, detail), self.now())
+    def _record(self, action: str, actor: str, address: str) -> None:
+        self.run(self.log.record, [self._event(action, actor, address)])
+
+    def _event(self, action: str, actor: str, address: str, detail: str = "") -> Event:
+        return Event(self.now(), action, actor, address, detail)
 
 
 def _digest(key: str) -> str:

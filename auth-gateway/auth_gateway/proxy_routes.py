@@ -3,6 +3,7 @@
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
@@ -13,7 +14,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from auth_gateway.headers import Pairs, to_service
 from auth_gateway.identity import Identity
 from auth_gateway.passage import Call, Passage
-from shared.errors import Forbidden, NotFound
+from shared.errors import FleetError, Forbidden, NotFound
 from shared.logger import request_id
 from shared.rate_limiter import client_address, is_trusted_proxy
 from shared.service import Service
@@ -21,6 +22,9 @@ from shared.voucher import HEADER
 from shared.web.answers import success
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+STREAM = "/socket.io/"  # a client that polls sends its words by POST; they change nothing
+MAX_LOGGED = 200  # characters of a path in the audit log
 TARGET = "X-Door-Target"
 # What nginx sends past the gateway: its own paths, and whose they are.
 PASSED_BY = {"/ws/": ("websocket-streaming", "/stream/"), "/socket.io/": ("websocket-streaming", "/socket.io/")}
@@ -48,25 +52,41 @@ class Answered(Protocol):
 
 
 Send = Callable[..., Answered]  # (service, method, target, headers, body[, within_s])
-Connect = Callable[[str, str, Pairs, socket.socket], None]  # (URL, target, headers, client)
+Connect = Callable[[str, str, Pairs, socket.socket, "Identity | None"], None]  # (URL, target, headers, client, who)
 Vouch = Callable[[str, "Identity | None", str], str]  # (service, who, address) -> the header's value
+Note = Callable[[str, "Identity | None", str, Mapping[str, str | int]], None]  # (action, who, address, what)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Where calls that change something are noted. `require_room` raises Unavailable when no more can be."""
+
+    require_room: Callable[[], None]
+    note: Note
 
 
 class Door:
     """The way of one request through the gateway."""
 
-    def __init__(self, services: Mapping[str, str], passage: Passage, vouch: Vouch, send: Send, connect: Connect):
+    def __init__(
+        self, services: Mapping[str, str], passage: Passage, vouch: Vouch, send: Send, connect: Connect, book: Book
+    ):  # fmt: skip
         """`services`: the URL of each by name."""
         self.services, self._passage, self._vouch = services, passage, vouch
-        self._send, self._connect = send, connect
+        self._send, self._connect, self._book = send, connect, book
 
     def forward(self, name: str, rest: str) -> Response:
         """A request of Flask's to a service."""
         path, body = f"/{rest}", request.get_data(cache=False)
         query = values_of(request.query_string.decode("latin-1"))
-        headers = self._admit(name, path, query, body, request.environ, g.setdefault("limit_headers", {}))
+        who = self._admit(name, path, query, body, request.environ, g.setdefault("limit_headers", {}))
+        known_as = known_request_id()
+        headers = self._headers(name, who, known_as, request.environ)
         wanted = target(path, request.query_string.decode("latin-1"))
-        answer = self._send(name, request.method, wanted, headers, body)
+        if request.method not in CHANGING or path.startswith(STREAM):
+            answer = self._send(name, request.method, wanted, headers, body)
+        else:
+            answer = self._noted(name, wanted, headers, body, who, known_as)
         return Response(answer.body, answer.status, Headers(answer.headers), direct_passthrough=True)
 
     def tunnel(self, environ: dict[str, Any], client: socket.socket) -> None:
@@ -74,8 +94,9 @@ class Door:
         path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         name, _, rest = path.removeprefix("/api/").partition("/")
         raw_query = environ.get("QUERY_STRING", "")
-        headers = self._admit(name, f"/{rest}", values_of(raw_query), b"", environ, {})
-        self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client)
+        who = self._admit(name, f"/{rest}", values_of(raw_query), b"", environ, {})
+        headers = self._headers(name, who, known_request_id(), environ)
+        self._connect(self.services[name], target(f"/{rest}", raw_query), headers, client, who)
 
     def vouch(self, method: str, uri: str, environ: Mapping[str, Any]) -> dict[str, str]:
         """What nginx needs to send a request past the gateway: the exact target that was judged, and the voucher."""
@@ -86,36 +107,63 @@ class Door:
             raise NotFound("nothing goes past the gateway under this path")
         name, inner = PASSED_BY[prefix]
         path = inner + outer.removeprefix(prefix)
-        voucher = self._judge(name, method, path, values_of(raw_query), b"", environ, {})
-        return {TARGET: target(path, raw_query), HEADER: voucher}
+        who = self._judge(name, method, path, values_of(raw_query), b"", environ, {})
+        return {TARGET: target(path, raw_query), HEADER: self._vouch(name, who, client_address(environ))}
 
     def _admit(
         self, name: str, path: str, query: Mapping[str, str], body: bytes, environ: Mapping[str, Any],
         limit_headers: dict[str, str],
-    ) -> Pairs:  # fmt: skip
-        """The headers that go to the service. Raises NotFound, Unauthorized, Forbidden, RateLimited."""
+    ) -> Identity | None:  # fmt: skip
+        """Who may pass; None for a guest. Raises NotFound, Unauthorized, Forbidden, RateLimited."""
         if name not in self.services:
             raise NotFound(f"there is no service {name[:40]!r}; /api/health lists them")
-        voucher = self._judge(name, environ["REQUEST_METHOD"], path, query, body, environ, limit_headers)
+        return self._judge(name, environ["REQUEST_METHOD"], path, query, body, environ, limit_headers)
+
+    def _headers(self, name: str, who: Identity | None, known_as: str, environ: Mapping[str, Any]) -> Pairs:
+        """Those that go to the service."""
+        client = client_address(environ)
         return [
             *(pair for pair in to_service(environ) if pair[0] != "X-Request-Id"),
-            ("X-Forwarded-For", client_address(environ)),
+            ("X-Forwarded-For", client),
             ("X-Forwarded-Proto", environ.get("wsgi.url_scheme", "http")),
-            ("X-Request-ID", request_id.get() or uuid.uuid4().hex),
-            (HEADER, voucher),
+            ("X-Request-ID", known_as),
+            (HEADER, self._vouch(name, who, client)),
         ]
+
+    def _noted(
+        self, name: str, wanted: str, headers: Pairs, body: bytes, who: Identity | None, known_as: str
+    ) -> Answered:  # fmt: skip
+        """Send what changes something. It is noted before the client hears of it, with what became of it."""
+        self._book.require_room()
+        status = 500  # nobody knows what became of it
+        try:
+            answer = self._send(name, request.method, wanted, headers, body)
+            status = answer.status
+        except FleetError as error:
+            status = error.status
+            raise
+        finally:
+            path = wanted.partition("?")[0][:MAX_LOGGED]
+            what = {"method": request.method, "service": name, "path": path, "request_id": known_as}
+            self._book.note("call", who, client_address(request.environ), {**what, "status": status})
+        return answer
 
     def _judge(
         self, name: str, method: str, path: str, query: Mapping[str, str], body: bytes, environ: Mapping[str, Any],
         limit_headers: dict[str, str],
-    ) -> str:  # fmt: skip
-        """The voucher of whoever may pass."""
+    ) -> Identity | None:  # fmt: skip
+        """Who may pass; None for a guest."""
         authorization = environ.get("HTTP_AUTHORIZATION")
         if authorization is None and path.startswith(("/socket.io", "/stream/")) and query.get(TOKEN):
             authorization = f"Bearer {query[TOKEN]}"
-        client = client_address(environ)
-        call = Call(name, method, path, query, body, client, authorization, environ.get("HTTP_X_API_KEY"))
-        return self._vouch(name, self._passage.judge(call, limit_headers), client)
+        address = client_address(environ)
+        call = Call(name, method, path, query, body, address, authorization, environ.get("HTTP_X_API_KEY"))
+        return self._passage.judge(call, limit_headers)
+
+
+def known_request_id() -> str:
+    """That of the request that is being answered."""
+    return request_id.get() or uuid.uuid4().hex
 
 
 def values_of(raw_query: str) -> dict[str, str]:

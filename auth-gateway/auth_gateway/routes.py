@@ -158,7 +158,7 @@ def shown_tokens(tokens: Tokens) -> dict[str, Any]:
 
 def shown_identity(who: Identity) -> dict[str, Any]:
     """Who somebody is."""
-    return {"valid": True, **asdict(who)}
+    return {"valid": True, **{name: value for name, value in asdict(who).items() if name != "key_hash"}}
 
 
 def shown_key(key: ApiKey) -> dict[str, Any]:

@@ -6,9 +6,12 @@ stolen, from us or from its owner, and nobody can tell which of the two is calli
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from auth_gateway.audit import Told
 
 PREFIX = "tfr_"  # so that a scanner for leaked secrets knows one when it sees it
 
@@ -36,22 +39,25 @@ class Exchange:
 
 
 class SessionStore(Protocol):
-    """What sessions need of a place that stores them. Every call raises Unavailable if the place is away."""
+    """What sessions need of a place that stores them. Every call raises Unavailable if the place is away.
 
-    def begin_session(self, session: Session, token_hash: str) -> None:
+    What `told` says of an act goes into the audit log in the same transaction.
+    """
+
+    def begin_session(self, session: Session, token_hash: str, told: Told[None]) -> None:
         """Store a session and the hash of its first refresh token."""
         ...
 
-    def exchange(self, token_hash: str, next_hash: str, now: datetime) -> Exchange:
+    def exchange(self, token_hash: str, next_hash: str, now: datetime, told: Told[Exchange]) -> Exchange:
         """Use up one refresh token and store the next, in one transaction; a second use ends the session."""
         ...
 
-    def end_session(self, session_id: str, now: datetime) -> None:
+    def end_session(self, session_id: str, now: datetime, told: Told[None]) -> None:
         """End it, and every token with it."""
         ...
 
-    def end_sessions(self, account_id: str, now: datetime) -> list[str]:
-        """End all that an account has; their ids."""
+    def still_open(self, session_ids: Sequence[str], now: datetime) -> set[str]:
+        """Those of them that are in force."""
         ...
 
     def ended_since(self, moment: datetime) -> list[str]:

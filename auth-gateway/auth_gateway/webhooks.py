@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from auth_gateway.accounts import Account, AccountStore
-from auth_gateway.audit import AuditLog, Event
+from auth_gateway.audit import Event, if_done
 from auth_gateway.hooks import (
     HOOK_ID,
     MAX_HOOKS,
@@ -64,7 +64,6 @@ class Webhooks:
 
     hooks: HookStore
     accounts: AccountStore
-    log: AuditLog
     signing_keys: Callable[[], Sequence[bytes]]
     parse: Parse
     deliver: Deliver
@@ -81,9 +80,9 @@ class Webhooks:
         hook = Hook(
             new_hook_id(), who.account_id, asked.name, asked.proof, asked.fields, asked.fixed, self.now()
         )  # fmt: skip
-        if not self.run(self.hooks.add_hook, hook, MAX_HOOKS):
+        made = if_done(self._said("hook_made", hook, address, asked.proof))
+        if not self.run(self.hooks.add_hook, hook, MAX_HOOKS, made):
             raise Conflict(f"an account has {MAX_HOOKS} hooks at most; delete one first")
-        self._record("hook_made", hook, address, asked.proof)
         return hook, self._secrets(hook.id)[0]
 
     def listed(self, who: Identity) -> list[Hook]:
@@ -95,10 +94,12 @@ class Webhooks:
     def delete(self, who: Identity, hook_id: str, address: str) -> Hook:
         """It takes nothing any more; its dead letters go with it. Raises NotFound."""
         by_login(who)
-        hook: Hook | None = self.run(self.hooks.delete_hook, who.account_id, hook_id)
+        hook: Hook | None = self.run(
+            self.hooks.delete_hook, who.account_id, hook_id,
+            lambda hook: self._said("hook_deleted", hook, address) if hook else None,
+        )  # fmt: skip
         if hook is None:
             raise NotFound("you have no hook of that id")
-        self._record("hook_deleted", hook, address)
         return hook
 
     def letters(self, who: Identity, hook_id: str) -> list[DeadLetter]:
@@ -116,11 +117,11 @@ class Webhooks:
             document = self._document(hook, letter.body.encode())
             signal_id = self._deliver(hook, self._owner(hook), address, document, letter.event)
         except FleetError as error:
-            self.run(self.hooks.failed_again, hook.id, number, error.message)
-            self._record("hook_retried", hook, address, f"letter {number}: {error.code}")
+            failed = self._said("hook_retried", hook, address, f"letter {number}: {error.code}")
+            self.run(self.hooks.failed_again, hook.id, number, error.message, lambda _: failed)
             raise
-        self.run(self.hooks.remove_letter, hook.id, number)
-        self._record("hook_retried", hook, address, f"letter {number}: {signal_id}")
+        done = self._said("hook_retried", hook, address, f"letter {number}: {signal_id}")
+        self.run(self.hooks.remove_letter, hook.id, number, lambda _: done)
         return signal_id
 
     def take(self, came: Incoming) -> Document:
@@ -144,14 +145,16 @@ class Webhooks:
             signal_id = self._deliver(hook, owner, came.address, self._document(hook, body), event)
         except FleetError as error:
             return self._bury(hook, came, event, body, error)
-        self.run(self.hooks.note, hook.id, event, self.now(), None)
-        self._record("hook_event", hook, came.address, signal_id)
+        done = self._said("hook_event", hook, came.address, signal_id)
+        self.run(self.hooks.note, hook.id, event, self.now(), None, lambda _: done)
         return {"delivered": True, "signal_id": signal_id}
 
     def _bury(self, hook: Hook, came: Incoming, event: str, body: bytes, error: FleetError) -> Document:
         text = body.decode(errors="replace").replace("\x00", "\ufffd")  # PostgreSQL's texts hold no NUL
-        number = self.run(self.hooks.note, hook.id, event, self.now(), (text, error.message))
-        self._record("hook_event", hook, came.address, f"dead letter {number}: {error.code}")
+        number = self.run(
+            self.hooks.note, hook.id, event, self.now(), (text, error.message),
+            lambda number: self._said("hook_event", hook, came.address, f"dead letter {number}: {error.code}"),
+        )  # fmt: skip
         if isinstance(error, Unavailable):
             return {"delivered": False, "dead_letter": number}
         raise error
@@ -207,10 +210,10 @@ class Webhooks:
     def _secrets(self, hook_id: str) -> list[str]:
         return [hook_secret(key, hook_id) for key in self.signing_keys()]
 
-    def _record(self, action: str, hook: Hook, address: str, detail: str = "") -> None:
+    def _said(self, action: str, hook: Hook, address: str, detail: str = "") -> Event:
         """The log shows the beginning of an id only: the whole one may be an address that opens."""
         said = f"hook {hook.id[:8]}… {detail}".strip()
-        self.run(self.log.record, Event(action, hook.account_id, address, said), self.now())
+        return Event(self.now(), action, hook.account_id, address, said)
 
 
 def signal_id_in(status: int, body: bytes) -> str:

@@ -1,11 +1,13 @@
 """Guessing a password ends, and nobody is locked out by somebody else's guesses."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from auth_gateway.attempts import MAX_FAILURES, STRANGERS_TRIES, Attempts
 from shared.errors import RateLimited
+from shared.redis_cache import RedisCache
 
 pytestmark = pytest.mark.unit
 
@@ -17,6 +19,11 @@ class Memory(dict[str, Any]):
         assert ttl > 0
         self[key] = value
         return True
+
+    def increment(self, key: str, ttl: float) -> int:
+        assert ttl > 0
+        self[key] = self.get(key, 0) + 1
+        return int(self[key])
 
 
 @pytest.fixture
@@ -51,6 +58,13 @@ def test_past_it_the_place_that_is_known_may_and_each_other_has_some_tries(guess
     assert tries(guessed, "203.0.113.1") == 0
     assert tries(guessed, "203.0.113.2") == STRANGERS_TRIES
     guessed.check("another name", "203.0.113.1")
+
+
+def test_of_guesses_at_the_same_moment_each_one_counts() -> None:
+    attempts = Attempts(RedisCache(enabled=False))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: attempts.failed("name", f"198.51.100.{number}"), range(MAX_FAILURES)))
+    assert tries(attempts, "203.0.113.1") == STRANGERS_TRIES
 
 
 def test_an_ipv6_network_is_one_stranger(guessed: Attempts) -> None:

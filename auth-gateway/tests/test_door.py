@@ -18,6 +18,7 @@ import websocket
 from shared.testing.net import free_port, wait_until
 from shared.testing.process import ServiceProcess
 from shared.testing.servers import NginxServer
+from shared.websocket_frames import CloseCode
 from tools.door import Door
 
 from .fleet import Gateway, fleet, http, key
@@ -238,6 +239,32 @@ def test_a_sender_who_stops_in_the_middle_is_cut_off(running: tuple[Gateway, Ser
         half = b"POST /auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         half += b"Content-Length: 90\r\n\r\n{"
         assert b"200" not in front.raw(half).split(b"\r\n")[0]
+
+
+def test_guarded_streams_end_with_their_login_and_are_judged_as_ever(
+    running: tuple[Gateway, ServiceProcess], bound: dict[str, str]
+) -> None:
+    def configure(port: int, folder: Path) -> str:
+        return door(*running, folder, listen=[f"127.0.0.1:{port}"], guarded=True)
+
+    with NginxServer(configure) as nginx:
+        front, login = Front(running[0], nginx), running[0].token("trader")
+        token = login["Authorization"].removeprefix("Bearer ")
+        assert front.first(f"/ws/price/BTCUSDT?access_token={token}")["data"]["symbol"] == "BTCUSDT"
+        assert front.first("/ws/price/BTCUSDT", bound)["data"]["symbol"] == "BTCUSDT"
+        assert code(front.ask("GET", "/socket.io/?EIO=4&transport=polling")) == (401, "unauthorized")
+        for path in ("/ws/price/ETHUSDT", "/ws/./price/%45THUSDT", "/ws/price/BTCUSDT/../ETHUSDT"):
+            with pytest.raises(websocket.WebSocketBadStatusException, match=r"40[034]"):
+                front.first(path, bound)
+        client = socketio.Client()
+        client.connect(nginx.url, headers=login)
+        link = websocket.create_connection(f"ws://127.0.0.1:{nginx.port}/ws/price/BTCUSDT", timeout=30, header=login)
+        assert front.ask("POST", "/auth/logout", login).status == 200
+        while (frame := link.recv_data())[0] != websocket.ABNF.OPCODE_CLOSE:
+            pass
+        assert int.from_bytes(frame[1][:2]) == CloseCode.POLICY
+        client.disconnect()
+        assert token not in json.dumps(front.log())
 
 
 def test_with_the_gateway_gone_every_call_says_so_and_the_page_stays(

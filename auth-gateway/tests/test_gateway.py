@@ -183,7 +183,15 @@ def test_the_audit_log_is_for_administrators_and_whole(
     assert gateway.ask("GET", "/auth/audit", **trader).status == 403
     actions = {entry["event"]["action"] for entry in gateway.ask("GET", "/auth/audit", **admin).json()["data"]}
     assert {"register", "login", "key_made"} <= actions
-    assert gateway.ask("GET", "/auth/audit/verify", **admin).json()["data"] == {"whole": True, "broken_at": None}
+    newest = gateway.ask("GET", "/auth/audit?limit=1", **admin).json()["data"][0]
+    found = gateway.ask("GET", "/auth/audit/verify", **admin).json()["data"]
+    assert (found["whole"], found["broken_at"], found["next"]) == (True, None, None)
+    assert found["up_to"] == newest["sequence"] + 1  # that look at the newest is an entry, too
+    first = gateway.ask("GET", "/auth/audit/verify?limit=2", **admin).json()["data"]
+    assert (first["whole"], first["up_to"], first["next"]) == (True, 3, 3)
+    further = gateway.ask("GET", f"/auth/audit/verify?after={newest['sequence']}", **admin).json()["data"]
+    assert (further["whole"], further["next"]) == (True, None)
+    assert gateway.ask("GET", "/auth/audit/verify?after=1000000", **admin).status == 422
 
 
 def test_a_webhooks_signal_reaches_the_database_and_a_refused_one_its_dead_letters(

@@ -103,13 +103,13 @@ class Rig:
         key = ApiKey(
             uuid.uuid4().hex, account.id, "a bot", shown_part(secret), ("*:read",), (), None, datetime.now(UTC), None
         )
-        keys.add_key(key, token_hash(secret), most=1_000_000)
+        keys.add_key(key, token_hash(secret), 1_000_000, lambda _: None)
         return secret
 
     def bearer(self) -> str:
         """A token of a session in force."""
         session = new_session(self.accounts[0].id, datetime.now(UTC), timedelta(days=1))
-        self.sessions.begin_session(session, token_hash(secrets.token_hex(16)))
+        self.sessions.begin_session(session, token_hash(secrets.token_hex(16)), lambda _: None)
         return f"Bearer {self.tokens.make(self.accounts[0], session.id)}"
 
     def figures(self) -> dict[str, tuple[float, float]]:

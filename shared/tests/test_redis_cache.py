@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -58,6 +59,40 @@ def test_json_values_come_back_from_redis(cache: RedisCache) -> None:
     assert (cache.delete("k"), cache.delete("k"), cache.get("k")) == (True, False, None)
     assert cache.is_available
     assert cache.status() == {"status": "healthy", "detail": "redis"}
+
+
+def counts(cache: RedisCache) -> None:
+    """What a count does in either place."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: cache.increment("n", 60), range(80)))
+    assert sorted(found) == list(range(1, 81))
+    assert cache.get("n") == 80
+    cache.set("n", 0, 60)
+    assert cache.increment("n", 60) == 1
+    cache.set("words", ["no", "number"], 60)
+    assert (cache.increment("words", 60), cache.get("words")) == (1, 1)
+
+
+@pytest.mark.unit
+def test_a_count_in_memory_is_exact_and_ends_after_its_ttl() -> None:
+    seconds = Seconds()
+    cache = RedisCache(enabled=False, monotonic=seconds)
+    counts(cache)
+    seconds.now += 59
+    assert cache.increment("n", 60) == 2
+    seconds.now += 59
+    assert cache.increment("n", 60) == 3
+    seconds.now += 61
+    assert cache.increment("n", 60) == 1
+
+
+@pytest.mark.redis
+def test_a_count_in_redis_is_exact_and_ends_after_its_ttl(cache: RedisCache, private_redis: RedisServer) -> None:
+    counts(cache)
+    assert cache.client is not None
+    assert 59_000 < int(cache.client.pttl("n")) <= 60_000
+    private_redis.kill()
+    assert (cache.increment("n", 60), cache.increment("n", 60)) == (1, 2)
 
 
 @pytest.mark.redis

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.websocket_frames import (
+    FrameEdges,
     FrameParser,
     Message,
     Opcode,
@@ -188,3 +189,21 @@ def test_encoding_refuses_what_no_peer_may_send() -> None:
         encode_frame(Opcode.PING, b"", final=False)
     with pytest.raises(ValueError):
         encode_frame(Opcode.TEXT, b"", b"123")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 1, 125, 126, 127, 300, 65_535, 65_536]), st.booleans()), max_size=5),
+    st.lists(st.integers(0, 140_000), max_size=8),
+)
+def test_the_edges_of_frames_are_known_however_they_are_cut(frames: list[tuple[int, bool]], cuts: list[int]) -> None:
+    edges, whole, begins = FrameEdges(), b"", {0}
+    for size, masked in frames:
+        whole += encode_frame(Opcode.BINARY, bytes(size), MASK if masked else None)
+        begins.add(len(whole))
+    assert edges.at_edge
+    at = 0
+    for cut in [*sorted(cut for cut in cuts if cut <= len(whole)), *sorted(begins), len(whole)]:
+        if cut >= at:
+            edges.feed(whole[at:cut])
+            at = cut
+            assert edges.at_edge == (at in begins)

@@ -1,20 +1,40 @@
 """WebSockets through a service to another: the upgrade request goes there, then bytes flow both ways."""
 
+import contextlib
 import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import gevent
+from gevent.event import Event
 
 from shared.errors import Unavailable
+from shared.websocket_frames import CloseCode, FrameEdges, encode_close
 
 CONNECT_S, ANSWER_S = 1.0, 10.0
 IDLE_S = 120.0  # both of our ends ping more often
+GOODBYE_S = 1.0  # for what is on its way to a client whose tunnel is ended, and for its answer
 CHUNK_BYTES = 65_536
 MAX_HEAD = 16_384
+SWITCHING = b"HTTP/1.1 101 "
 
 
-def tunnel(url: str, target: str, headers: Iterable[tuple[str, str]], client: socket.socket) -> None:
+class Ending:
+    """Ends a tunnel from outside."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.told = Event()
+
+    def tell(self, reason: str) -> None:
+        """The client gets it with a Close frame of code 1008. For greenlets of the tunnel's own loop."""
+        self.reason = reason
+        self.told.set()
+
+
+def tunnel(
+    url: str, target: str, headers: Iterable[tuple[str, str]], client: socket.socket, ending: Ending | None = None
+) -> None:  # fmt: skip
     """Connect `client` with the WebSocket at `target` of the service at `url`; returns when either leaves.
 
     Raises Unavailable, before anything was sent to the client, when the service does not answer. What the service
@@ -38,11 +58,15 @@ def tunnel(url: str, target: str, headers: Iterable[tuple[str, str]], client: so
         client.sendall(answer)
         for side in (client, service):
             side.settimeout(IDLE_S)
-        pumps = [gevent.spawn(_pump, client, service), gevent.spawn(_pump, service, client)]
-        gevent.joinall(pumps, count=1)
+        edges = FrameEdges()
+        edges.feed(answer.partition(b"\r\n\r\n")[2])
+        up, down = gevent.spawn(_pump, client, service), gevent.spawn(_pump, service, client, edges)
+        gevent.wait([up, down, *([ending.told] if ending else [])], count=1)
+        if ending and ending.reason and answer.startswith(SWITCHING):
+            _say_goodbye(client, service, up, down, edges, ending.reason)
         for side in (client, service):
-            _end(side)
-        gevent.joinall(pumps)
+            _end(side, socket.SHUT_RDWR)
+        gevent.joinall([up, down])
 
 
 def _first(service: socket.socket) -> bytes:
@@ -56,16 +80,38 @@ def _first(service: socket.socket) -> bytes:
     return answer
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while received := source.recv(CHUNK_BYTES):
+def _pump(source: socket.socket, sink: socket.socket, edges: FrameEdges | None = None) -> bool:
+    """Whether everything was passed on that came until `source` left, was silent for too long, or was shut."""
+    while True:
+        try:
+            received = source.recv(CHUNK_BYTES)
+        except OSError:
+            return True
+        if not received:
+            return True
+        try:
             sink.sendall(received)
-    except OSError:
-        return  # either has left, or was silent for too long
+        except OSError:
+            return False
+        if edges is not None:
+            edges.feed(received)
 
 
-def _end(side: socket.socket) -> None:
-    try:
-        side.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+def _say_goodbye(
+    client: socket.socket, service: socket.socket, up: "gevent.Greenlet[..., bool]",
+    down: "gevent.Greenlet[..., bool]", edges: FrameEdges, reason: str,
+) -> None:  # fmt: skip
+    """A Close frame, but only between two frames of the service's: inside of one it would be taken for its content."""
+    _end(service, socket.SHUT_RD)  # its pump ends, as soon as the client has taken what is on its way
+    down.join(GOODBYE_S)
+    if down.value and edges.at_edge:
+        with contextlib.suppress(OSError):
+            client.settimeout(GOODBYE_S)
+            client.sendall(encode_close(CloseCode.POLICY, reason))
+            _end(client, socket.SHUT_WR)
+            up.join(GOODBYE_S)  # its own Close frame; who hangs up before that may destroy ours
+
+
+def _end(side: socket.socket, how: int) -> None:
+    with contextlib.suppress(OSError):
+        side.shutdown(how)

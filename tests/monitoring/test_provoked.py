@@ -76,7 +76,7 @@ def test_clients_that_ask_on_and_on_that_never_read_and_that_are_too_many_are_to
     def ask() -> object:
         return http.request("GET", f"{watched.stream.base_url}/price/BTCUSDT")
 
-    with repeated(ask, every_s=0.02), stalled(watched.stream, 40), crowded(watched.plain, 300, 250):
+    with repeated(ask, ask, ask), stalled(watched.stream, 40), crowded(watched.plain, 300, 250):
         watched.wait_for("DescriptorsNearLimit", service="plain")
         watched.wait_for("SlowClients", service="stream")
         watched.wait_for("ManyRefused", service="stream")

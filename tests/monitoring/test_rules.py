@@ -22,20 +22,20 @@ DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 NAMES = [service.name for service in read_fleet().services]
 FUNCTIONS = {
     "sum", "rate", "by", "increase", "deriv", "changes", "count", "vector", "or", "and", "on", "group_left",
-    "unless", "histogram_quantile", "le", "service", "status", "route", "instance", "job",
+    "unless", "min_over_time", "histogram_quantile", "le", "service", "status", "route", "instance", "job",
 }  # fmt: skip
 # Prometheus makes them itself.
 OWN = {"up", "ALERTS"}
 OF_THE_TARGET = {"job", "instance", "service"}
 
 
-def promtool(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(name: str, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     try:
-        program = find_program("promtool")
+        program = find_program(name)
     except ServerMissing as missing:
         if os.environ.get("CI") == "true" and Path("/etc/debian_version").exists():
             pytest.fail(f"{missing}; tools/install.py installs it")
-        pytest.skip(f"{missing} (Debian: apt-get install prometheus)")
+        pytest.skip(f"{missing} (Debian: apt-get install prometheus prometheus-alertmanager)")
     return subprocess.run([program, *words], input=stdin, capture_output=True, text=True, check=False)
 
 
@@ -85,7 +85,7 @@ def shown() -> dict[str, str]:
 
 
 def test_each_alert_fires_when_it_must_and_is_silent_when_it_must_not() -> None:
-    done = promtool("test", "rules", str(Path(__file__).parent / "rules_test.yml"))
+    done = run("promtool", "test", "rules", str(Path(__file__).parent / "rules_test.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
     cases = yaml.safe_load((Path(__file__).parent / "rules_test.yml").read_text())["tests"]
     names = {case["name"] for case in cases}
@@ -95,8 +95,16 @@ def test_each_alert_fires_when_it_must_and_is_silent_when_it_must_not() -> None:
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     shutil.copy(PROMETHEUS / "prometheus.yml", tmp_path)
     shutil.copy(PROMETHEUS / "rules.yml", tmp_path)
-    done = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    done = run("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alertmanager_takes_its_configuration_and_groups_alike_whoever_is_told() -> None:
+    done = run("amtool", "check-config", str(PROMETHEUS / "alertmanager.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown, told = (yaml.safe_load((PROMETHEUS / f"alertmanager{kind}.yml").read_text()) for kind in ("", "-webhook"))
+    assert shown["inhibit_rules"] == told["inhibit_rules"]
+    assert shown["route"] | {"receiver": "webhook"} == told["route"]
 
 
 def test_the_runbook_has_a_part_for_each_alert_and_for_nothing_else() -> None:
@@ -128,7 +136,7 @@ def test_rules_and_dashboards_ask_for_what_services_show(shown: dict[str, str]) 
 @pytest.mark.slow
 def test_metrics_are_named_as_prometheus_advises(shown: dict[str, str]) -> None:
     for name, text in shown.items():
-        done = promtool("check", "metrics", stdin=text)
+        done = run("promtool", "check", "metrics", stdin=text)
         complaints = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("process_")]
         assert complaints == [], name
 
@@ -139,7 +147,7 @@ def test_every_expression_of_the_dashboards_is_valid(tmp_path: Path) -> None:
         "rules": [{"record": f"panel:{name}", "expr": text} for name, text in panel_expressions().items()],
     }
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [group]}))
-    done = promtool("check", "rules", str(tmp_path / "panels.yml"))
+    done = run("promtool", "check", "rules", str(tmp_path / "panels.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from auth_gateway.audit import Told
 from auth_gateway.hooks import MAX_LETTERS, DeadLetter, Hook
+from auth_gateway.stores.audit_log import recorded
 from auth_gateway.stores.schema import dead_letters, hook_events, hooks
 from shared.sql.connections import Connections
 
@@ -20,7 +22,7 @@ class SqlHooks:
     def __init__(self, connections: Connections):
         self._connections = connections
 
-    def add_hook(self, hook: Hook, most: int) -> bool:
+    def add_hook(self, hook: Hook, most: int, told: Told[bool]) -> bool:
         """See `HookStore.add_hook`."""
         mine = sa.select(sa.func.count()).select_from(hooks).where(hooks.c.account_id == hook.account_id)
         values = {name: getattr(hook, name) for name in Hook.__slots__}
@@ -32,7 +34,7 @@ class SqlHooks:
             link.execute(sa.insert(hooks).values(letters=0, **values))
             return True
 
-        return self._connections.transact(add, alone=True)
+        return self._connections.transact(recorded(add, told), alone=True)
 
     def hooks_of(self, account_id: str) -> list[Hook]:
         """See `HookStore.hooks_of`."""
@@ -46,7 +48,7 @@ class SqlHooks:
             row = link.execute(sa.select(hooks).where(hooks.c.id == hook_id)).one_or_none()
         return None if row is None else _hook(row)
 
-    def delete_hook(self, account_id: str, hook_id: str) -> Hook | None:
+    def delete_hook(self, account_id: str, hook_id: str, told: Told[Hook | None]) -> Hook | None:
         """See `HookStore.delete_hook`."""
         mine = (hooks.c.account_id == account_id, hooks.c.id == hook_id)
 
@@ -59,7 +61,7 @@ class SqlHooks:
             link.execute(sa.delete(hooks).where(*mine))
             return _hook(row)
 
-        return self._connections.transact(work)
+        return self._connections.transact(recorded(work, told), alone=True)
 
     def has_seen(self, hook_id: str, event: str) -> bool:
         """See `HookStore.has_seen`."""
@@ -67,7 +69,9 @@ class SqlHooks:
         with self._connections.reading() as link:
             return link.execute(query).one_or_none() is not None
 
-    def note(self, hook_id: str, event: str, now: datetime, letter: tuple[str, str] | None) -> int | None:
+    def note(
+        self, hook_id: str, event: str, now: datetime, letter: tuple[str, str] | None, told: Told[int | None]
+    ) -> int | None:
         """See `HookStore.note`. Of two requests with one event the later one changes nothing."""
         e = hook_events.c
         seen = sa.select(e.event).where(e.hook_id == hook_id, e.event == event)
@@ -80,7 +84,7 @@ class SqlHooks:
             link.execute(sa.insert(hook_events).values(hook_id=hook_id, event=event, seen_at=now))
             return None if letter is None else _add_letter(link, hook_id, event, now, *letter)
 
-        return self._connections.transact(work)
+        return self._connections.transact(recorded(work, told), alone=True)
 
     def letters_of(self, hook_id: str) -> list[DeadLetter]:
         """See `HookStore.letters_of`."""
@@ -95,15 +99,21 @@ class SqlHooks:
             row = link.execute(sa.select(dead_letters).where(*_one(hook_id, number))).one_or_none()
         return None if row is None else _letter(row)
 
-    def remove_letter(self, hook_id: str, number: int) -> None:
+    def remove_letter(self, hook_id: str, number: int, told: Told[None]) -> None:
         """See `HookStore.remove_letter`."""
-        self._connections.transact(lambda link: link.execute(sa.delete(dead_letters).where(*_one(hook_id, number))))
+        self._execute(sa.delete(dead_letters).where(*_one(hook_id, number)), told)
 
-    def failed_again(self, hook_id: str, number: int, reason: str) -> None:
+    def failed_again(self, hook_id: str, number: int, reason: str, told: Told[None]) -> None:
         """See `HookStore.failed_again`."""
         change = sa.update(dead_letters).where(*_one(hook_id, number))
         change = change.values(reason=reason, attempts=dead_letters.c.attempts + 1)
-        self._connections.transact(lambda link: link.execute(change))
+        self._execute(change, told)
+
+    def _execute(self, change: sa.Update | sa.Delete, told: Told[None]) -> None:
+        def work(link: sa.Connection) -> None:
+            link.execute(change)
+
+        self._connections.transact(recorded(work, told), alone=True)
 
 
 def _add_letter(link: sa.Connection, hook_id: str, event: str, now: datetime, body: str, reason: str) -> int:

@@ -40,6 +40,8 @@ def test_nothing_serious_is_found_on_the_page_nor_in_its_dialogs(
 ) -> None:
     across, down = WIDTHS[width]
     page = loaded(open_page(stored, width=across, height=down, color_scheme=scheme))
+    page.locator("#bar").get_by_role("combobox", name="Symbol").click()
+    expect(page.get_by_role("option", name="BTCUSDT").first).to_be_visible()
     assert severe(page) == []
     for summary in page.locator(".filter summary").all():
         summary.click()

@@ -18,6 +18,10 @@ from .conftest import OpenPage
 from .test_accessibility import WIDTHS, severe
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+BLOCKED = """window.WebSocket = class {
+  constructor() { setTimeout(() => { this.onerror?.(new Event('error')); this.onclose?.(new Event('close')); }); }
+  close() {}
+};"""
 PRICE = "#panel-prices tr[data-key=BTCUSDT] td"
 SOON_MS = 20_000  # the page asks every few seconds whether its login still holds
 
@@ -107,6 +111,18 @@ def password(fleet: DashboardFleet) -> None:
     assert changed.status == 200
 
 
+def test_where_no_websocket_gets_through_the_page_says_so_and_shows_the_rest(
+    closed_fleet: DashboardFleet, open_page: OpenPage
+) -> None:
+    page = open_page(closed_fleet, open_at_once=False)
+    page.add_init_script(BLOCKED)
+    page.goto(closed_fleet.dashboard.base_url)
+    logged_in(page)
+    said = "Something on the way may block it (WebSocket, which a login needs)"
+    expect(page.locator(".stream")).to_contain_text(said, timeout=60_000)  # two tries, and one question
+    expect(page.locator("#panel-fleet .note")).to_have_text("Every service is ready.")
+
+
 @pytest.fixture
 def door(closed_fleet: DashboardFleet, tmp_path: Path) -> Iterator[str]:
     """Where nginx, as DOOR=true starts it, shows the dashboard by TLS."""
@@ -140,6 +156,8 @@ def test_behind_nginx_and_tls_it_is_the_same_below_its_prefix(
     logged_in(page)
     expect(page.locator(".stream")).to_have_text("The stream is live")
     expect(page.locator("#panel-fleet .note")).to_have_text("Every service is ready.")
+    docs = page.locator("#panel-fleet .service[data-key=database-service] a").get_attribute("href")
+    assert docs == door.replace("dashboard/", "api/database-service/docs")
     cookies = [(one["name"], one["secure"], one["httpOnly"], one["sameSite"]) for one in page.context.cookies()]
     assert cookies == [(f"dashboard-{closed_fleet.dashboard.port}", True, True, "Strict")]
     page.get_by_role("button", name="Log out").click()

@@ -92,8 +92,12 @@ def test_futures_show_their_mark_price_and_funding(fleet: DashboardFleet, open_p
     expect(page.locator("#panel-prices th", has_text="Funding")).to_be_visible()
     run(page, "panels/prices.js", TRY, "prices")
     figures = {"price": 100.5, "high": 101, "low": 99, "volume": 5, "changePercent": 0.5, "venue": "simulator"}
-    marked = {"mark_price": 100.25, "funding_rate": 0.0001, "market": "futures", "stale": False}
+    cells = page.locator("#tried tr[data-key=BTCUSDT] td")
+    expect(cells.filter(has_text="waiting")).to_have_count(1)
+    feed(page, "price_update", **figures, market="futures", stale=False)
+    expect(page.locator("#tried tr[data-key=BTCUSDT] td.futures")).to_have_text(["waiting", "waiting"])
+    marked = {"mark_price": 100.26437125, "funding_rate": 0.0001, "market": "futures", "stale": False}
     feed(page, "price_update", **figures, **marked)
-    expect(page.locator("#tried tr[data-key=BTCUSDT] td.futures")).to_have_text(["100.25", "0.0100 %"])
+    expect(page.locator("#tried tr[data-key=BTCUSDT] td.futures")).to_have_text(["100.3", "0.0100 %"])
     feed(page, "price_update", **figures | {"price": 99.75}, **marked)
-    expect(page.locator("#tried tr[data-key=BTCUSDT] td").first).to_have_text("↓ 99.75")
+    expect(cells.first).to_have_text("↓ 99.75")

@@ -8,7 +8,9 @@ const STATES = {
   connecting: "Connecting …",
   live: "The stream is live",
   lost: "The stream is lost: prices are old. Connecting again …",
+  blocked: "No live prices: the services are there, but the connection to the stream fails. Something on the way may block it",
 };
+const WAY = { true: "WebSocket, which a login needs", false: "the stream's own address" };
 const VENUE_MS = 15_000;
 
 /** Fills the bar and keeps it true. */
@@ -22,6 +24,7 @@ export function head(bar, { api, live, store, page, listed, leave }) {
   const theme = el("select", { name: "theme" }, ...options([["system", "system"], ["light", "light"], ["dark", "dark"]]));
   const venue = el("span", { class: "venue" });
   const state = el("span", { class: "stream", role: "status" });
+  let blocked = false; // nothing is wrong but the way to the stream
   const controls = { market, interval, theme };
   bar.append(
     el("p", { class: "where" }, venue, state, page.login && el("span", {}, `Logged in as ${page.login.role}. `, el("button", { type: "button", class: "link", onclick: leave }, "Log out"))),
@@ -37,7 +40,7 @@ export function head(bar, { api, live, store, page, listed, leave }) {
     else document.documentElement.dataset.theme = chosen;
   }
   function paintState() {
-    say(state, STATES[live.state]);
+    say(state, blocked ? `${STATES.blocked} (${WAY[Boolean(page.login)]}). Trying again …` : STATES[live.state]);
     state.className = `stream ${live.state}`;
   }
   const paintVenue = (data) => say(venue, data.venue ? `Prices from ${data.venue}${data.market_known ? "" : " (when last asked)"}` : "It isn't known where prices come from");
@@ -51,7 +54,13 @@ export function head(bar, { api, live, store, page, listed, leave }) {
     listed.take(data.symbols);
   }
 
+  // Away is what the dashboard can't reach either.
+  live.addEventListener("failing", () => api.get("/api/page").then((answer) => {
+    blocked = live.state === "lost" && answer.data.market_known;
+    paintState();
+  }, () => {}));
   live.addEventListener("state", () => {
+    blocked &&= live.state === "lost";
     paintState();
     // The stream is back: what it could not say before is asked at once, not with the next turn.
     if (live.state === "live" && !listed.symbols.length) api.get("/api/page").then(take, () => {});

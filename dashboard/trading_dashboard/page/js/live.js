@@ -2,13 +2,15 @@
 import { io } from "../vendor/socket.io-client/socket.io.esm.min.js";
 
 const AGAIN_MS = 5000;
+const TRIES = 2; // so often in a row without a connection is no coincidence
 const WISHED = ["symbols", "channels", "interval", "last"]; // fields of a subscription that an error can be about
 const CHANNEL_OF = { price_update: "price", orderbook_update: "orderbook", trade: "trades", kline: "klines", liquidation: "liquidations" };
 
-/** `state` is connecting, live or lost; the event "state" says that it has changed. */
+/** `state` is connecting, live or lost; the event "state" says that it has changed, "failing" that trying again fails. */
 class Live extends EventTarget {
   #socket;
   #again = 0; // asks again for what could not be checked
+  #failures = 0; // to connect, in a row
   #topics = new Map(); // what is subscribed: by topic its wish, its listeners and the last update that came
 
   constructor(socket) {
@@ -16,11 +18,16 @@ class Live extends EventTarget {
     this.state = "connecting";
     this.#socket = socket;
     socket.on("connect", () => {
+      this.#failures = 0;
       this.#subscribe([...this.#topics.values()]);
       this.#become("live");
     });
     socket.on("disconnect", () => this.#become("lost"));
-    socket.on("connect_error", () => this.#become("lost"));
+    socket.on("connect_error", () => {
+      this.#failures += 1;
+      this.#become("lost");
+      if (this.#failures % TRIES === 0) this.dispatchEvent(new Event("failing"));
+    });
     socket.on("error", (error) => this.#refuse(error));
     socket.onAny((event, data) => this.#receive(event, data));
   }
