@@ -164,13 +164,17 @@ class Side:
         if not held:
             return None
         length = len(self._edge)
-        prices = [price for price in held if len(price) == length]
-        if not prices:
+        prices = list(held)
+        sample = [price for price in prices[:: len(prices) // SAMPLE or 1] if len(price) == length]
+        if not sample:
             length = max(map(len, held)) if is_bids else min(map(len, held))  # longer is higher
-            prices = [price for price in held if len(price) == length]
-        sample = sorted(prices[:: len(prices) // SAMPLE or 1], reverse=is_bids)
+            prices = sample = [price for price in held if len(price) == length]
+        sample.sort(reverse=is_bids)
         edge = sample[min(len(sample) * NEAR // len(prices), len(sample) - 1)]
-        near = sorted([price for price in prices if (price >= edge if is_bids else price <= edge)])
+        if is_bids:
+            near = sorted([price for price in prices if price >= edge and len(price) == length])
+        else:
+            near = sorted([price for price in prices if price <= edge and len(price) == length])
         self._near, self._edge, self._form = near, edge, _form(edge)
         self._set_fence()
         return near[-1 if is_bids else 0]
