@@ -69,6 +69,7 @@ class Checked:
     broken_at: int | None
     to: int
     hash: str
+    begins_at: int  # the first that was recomputed: 1 in a log that was never shortened
 
 
 class AuditLog(Protocol):
@@ -99,14 +100,15 @@ def check_chain(entries: Iterable[Entry], after: int) -> Checked:
 
     After 0 comes the first ever, or the anchor of those that are forgotten. Raises InvalidInput if `after` isn't there.
     """
-    number, to, before = 0, after, GENESIS
+    number, to, before, begins_at = 0, after, GENESIS, after + 1
     for number, entry in enumerate(entries, 1):
         if number == 1 and after and entry.sequence != after:
             break
         taken = number == 1 and (after > 0 or not entry.document)
+        begins_at = entry.sequence + 1 if taken else begins_at
         if not taken and (entry.sequence != to + 1 or entry.hash != link_hash(before, entry.sequence, entry.document)):
-            return Checked(number, to + 1, to, before)
+            return Checked(number, to + 1, to, before, begins_at)
         to, before = entry.sequence, entry.hash
     if before == GENESIS and after:
         raise InvalidInput.field("after", "names no entry of the log")
-    return Checked(number, None, to, before)
+    return Checked(number, None, to, before, begins_at)

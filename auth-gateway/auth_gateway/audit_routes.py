@@ -49,7 +49,7 @@ def add_audit_routes(service: Service, doorkeeper: Doorkeeper, log: AuditLog, ru
         looked(who, f"the chain up to {found.to}")
         whole = found.broken_at is None
         following = found.to if whole and found.entries > query.limit else None
-        checked = {"up_to": found.to, "hash": found.hash, "next": following}
+        checked = {"begins_at": found.begins_at, "up_to": found.to, "hash": found.hash, "next": following}
         return {"data": {"whole": whole, "broken_at": found.broken_at, **checked}}
 
 

@@ -2,8 +2,8 @@
 
 The client gets its answer when the entry is on the disk. A database that hangs or is away does not stop the fleet:
 after `WAIT_S` the answer is given nevertheless, and the entries wait here, in their order, for the database's return;
-whoever kills the process meanwhile loses them. No more than `MAX_WAITING` do: past that nothing is changed any more
-that would leave no trace.
+whoever ends the process meanwhile loses them, which a proper stop tells. No more than `MAX_WAITING` do: past that
+nothing is changed any more that would leave no trace.
 """
 
 import logging
@@ -31,7 +31,8 @@ class _Batch:
 
 
 class CallLog:
-    """`write` appends in one transaction, and blocks its own thread alone; any error means: not written, try again."""
+    """`write` appends in one transaction, and blocks its own thread alone; an error means: try again. What was
+    cut off may have been written: then it stands twice, under one request id."""
 
     def __init__(
         self, write: Callable[[Sequence[Event]], None], log: "logging.Logger | logging.LoggerAdapter[Any]"
@@ -83,6 +84,8 @@ class CallLog:
                     self._stopped.wait(AGAIN_S)
         while self._batches and self._write_first():
             pass  # the last ones
+        if self._batches:
+            self._log.error("%d entries of the audit log are lost: the database is away", self.waiting)
 
     def _write_first(self) -> bool:
         """Write the first batch; whether it could be."""

@@ -50,6 +50,9 @@ class Retention:
         except Unavailable as away:
             self._log.warning("the audit log is not shortened: %s", away.message)
             return False
+        except Exception:  # noqa: BLE001  # whatever it is, the next look may go well
+            self._log.exception("the audit log could not be shortened; trying again")
+            return False
         if portions:
             self._log.info("the audit log was shortened: older than %d days", self._days)
         return True

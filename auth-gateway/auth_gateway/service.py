@@ -40,6 +40,7 @@ from auth_gateway.stores.sessions import SqlSessions
 from auth_gateway.stores.shared_denials import RedisDenials
 from auth_gateway.streams import Streams
 from auth_gateway.tokens import AccessTokens
+from auth_gateway.unhurried import Unhurried
 from auth_gateway.upstream import read_whole
 from auth_gateway.webhooks import DATABASE, Deliver, Webhooks, signal_id_in
 from shared.clock import Clock
@@ -61,6 +62,7 @@ MAX_VERDICT = 100_000  # bytes of what database-service says to it
 OURSELVES = "127.0.0.1"
 GUEST = "guest"  # who calls without a login or a key, where that is allowed
 THREADS = 4  # native threads for the database
+UNHURRIED = (("POST", "/auth/login"), ("POST", "/auth/register"), ("POST", "/auth/password"))  # they hash
 LOOKS = 2  # further ones for who is calling, so that nobody who is logged in waits behind others' logins
 
 
@@ -109,6 +111,7 @@ def build(settings: AuthSettings | None = None, clock: Clock | None = None) -> S
         functools.partial(_count_event, service, settings), offload.call, now,
     )  # fmt: skip
     add_hook_routes(service, settings, doorkeeper, webhooks)
+    service.app.wsgi_app = Unhurried(service.app.wsgi_app, UNHURRIED)  # type: ignore[method-assign]  # Flask's own way
     service.on_stop(reading.close)
     _live(service, settings, database, offload, hasher, leash, cache)
     for start in (call_log.start, retention.start, streams.start):

@@ -28,7 +28,7 @@ class AuthSettings(SqlSettings):
     PASSWORD_MIN_LENGTH: int = Field(8, ge=8, le=64, description="characters of a password; NIST: 15 where it is alone")
     REGISTRATION_OPEN: bool = Field(True, description="false: only `python -m auth_gateway.admin` makes accounts")
     RETENTION_AUDIT_DAYS: int = Field(
-        365, ge=0, le=36_500, description="entries of the audit log older than this leave; 0: never"
+        0, ge=0, le=36_500, description="entries of the audit log older than this leave; 0: never"
     )
     SERVICE_URLS: ServiceUrls = Field(
         "", description="where services listen, name=url by comma; unset: 127.0.0.1 and the ports of fleet.json"

@@ -205,6 +205,7 @@ def test_what_changes_something_is_noted_with_who_where_from_and_what_became_of_
         through.ok("GET", "/api/database-service/signals/history")
         through.ok("POST", "/api/database-service/socket.io/?sid=1", {}, GUESTS)
         through.refused(401, "POST", "/api/database-service/signals/save", {}, {"Authorization": "Bearer x"})
+    wait_until(lambda: len(calls(settings)) == 3, 20, what="the entries")
     first, second, third = calls(settings)
     assert first == {
         "at": "2026-11-01T10:47:00.000000Z", "action": "call", "actor": "guest", "address": "127.0.0.1", "detail": "",

@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.report import Row, say
 from shared.fleet import ROOT
-from shared.testing.servers import RedisServer, ServerMissing
+from shared.testing.servers import PostgresServer, RedisServer, ServerMissing
 
 AIM_US = 150
 FEW = (10, 10)  # accounts and keys
@@ -14,20 +14,22 @@ Figures = dict[str, list[float]]  # the median and the p99 in microseconds, by w
 
 
 def measure(rounds: int) -> list[Row]:
-    """Without Redis and with it; the best of so many runs, since other work on the machine only adds."""
-    rows = _rows("without Redis", [in_process(*FEW) for _ in range(rounds)])
+    """The embedded file, and PostgreSQL with Redis; the best of so many runs: other work on the machine only adds."""
+    rows = _rows("SQLite", [in_process(*FEW) for _ in range(rounds)])
     try:
-        with RedisServer() as redis:
+        with RedisServer() as redis, PostgresServer() as postgres:
             url = f"redis://127.0.0.1:{redis.port}"
-            rows += _rows("with Redis", [in_process(*FEW, url) for _ in range(rounds)])
+            rows += _rows(
+                "PostgreSQL, Redis", [in_process(*FEW, url, postgres.create_database()) for _ in range(rounds)]
+            )
     except ServerMissing as missing:
-        say(f"the checks with Redis are left out: {missing}")
+        say(f"the checks with PostgreSQL and Redis are left out: {missing}")
     return rows
 
 
-def in_process(accounts: int, keys: int, *redis_url: str) -> Figures:
+def in_process(accounts: int, keys: int, *servers: str) -> Figures:
     """One run with so many of both in the database."""
-    command = [sys.executable, "-m", "benchmarks.gateway.in_process", str(accounts), str(keys), *redis_url]
+    command = [sys.executable, "-m", "benchmarks.gateway.in_process", str(accounts), str(keys), *servers]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])

@@ -1,5 +1,6 @@
 """The gateway's checks and its login in one process under gevent, put together as its service.py does:
-`python -m benchmarks.gateway.in_process ACCOUNTS KEYS [REDIS_URL]`; prints medians and p99s in microseconds as JSON."""
+`python -m benchmarks.gateway.in_process ACCOUNTS KEYS [REDIS_URL DATABASE_URL]`; prints medians and p99s in
+microseconds as JSON."""
 
 # ruff: noqa: E402  # patched first, as the service is
 from gevent import monkey
@@ -55,11 +56,13 @@ CHECKS, FRESH, LOGINS = 2_000, 300, 30
 class Rig:
     """A database of so many accounts and keys, and everything that judges by it."""
 
-    def __init__(self, path: Path, account_count: int, key_count: int, redis_url: str | None):
+    def __init__(
+        self, path: Path, account_count: int, key_count: int, redis_url: str | None = None, url: str | None = None
+    ):
         clock, self.offload, hasher = SystemClock(), Offload(4), Argon2Hasher()
         cache = RedisCache(enabled=redis_url is not None, url=redis_url)
-        migrate_apart(sqlite_url(path))
-        database = Database.open(None, path, clock, Leash(clock.monotonic))
+        migrate_apart(url or sqlite_url(path))
+        database = Database.open(url, path, clock, Leash(clock.monotonic))
         database.prepare()
         self.link = database.connections
         accounts, self.sessions, keys = SqlAccounts(self.link), SqlSessions(self.link), SqlApiKeys(self.link)
@@ -140,7 +143,6 @@ def _timed(call: Callable[[], object], count: int) -> tuple[float, float]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        url = sys.argv[3] if sys.argv[3:] else None
-        rig = Rig(Path(folder) / "auth.sqlite3", int(sys.argv[1]), int(sys.argv[2]), url)
+        rig = Rig(Path(folder) / "auth.sqlite3", int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
         sys.stdout.write(json.dumps(rig.figures()))
         sys.stdout.flush()

@@ -185,7 +185,7 @@ def test_many_entries_at_once_make_one_whole_chain(at: Connections) -> None:
     log = SqlAuditLog(at)
     at_once(lambda number: log.record([Event(NOW, "login", f"{number} ç \u0000", "192.0.2.1")] * 2), 5 * WRITERS)
     newest = log.entries(None, 10)
-    assert check_chain(log.walk(0, 1000), 0) == Checked(10 * WRITERS, None, 10 * WRITERS, newest[0].hash)
+    assert check_chain(log.walk(0, 1000), 0) == Checked(10 * WRITERS, None, 10 * WRITERS, newest[0].hash, 1)
     assert [entry.sequence for entry in newest] == list(range(10 * WRITERS, 10 * WRITERS - 10, -1))
     assert log.entries(newest[-1].sequence, 2)[0].sequence == newest[-1].sequence - 1
 
@@ -196,7 +196,7 @@ def test_an_entry_that_is_changed_or_taken_out_breaks_the_chain(at: Connections)
     whole = list(log.walk(0, 10))
     changed = replace(whole[2], document=whole[2].document.replace('"2"', '"9"', 1))
     for others in ([changed, whole[3]], [whole[3]], [replace(whole[2], document="")]):
-        assert check_chain([*whole[:2], *others], 0) == Checked(3, 3, 2, whole[1].hash)
+        assert check_chain([*whole[:2], *others], 0) == Checked(3, 3, 2, whole[1].hash, 1)
     assert check_chain(whole[1:], 0).broken_at == 1
     assert check_chain([], 0).broken_at is None
 
@@ -206,7 +206,7 @@ def test_a_chain_is_looked_through_in_portions(at: Connections) -> None:
     log.record([Event(NOW, "login", str(number), "192.0.2.1") for number in range(5)])
     first = check_chain(log.walk(0, 3), 0)
     assert (first.entries, first.broken_at, first.to) == (3, None, 3)
-    assert check_chain(log.walk(3, 3), 3) == Checked(3, None, 5, log.entries(None, 1)[0].hash)
+    assert check_chain(log.walk(3, 3), 3) == Checked(3, None, 5, log.entries(None, 1)[0].hash, 4)
     for nowhere in (6, 2**53):
         with pytest.raises(InvalidInput):
             check_chain(log.walk(nowhere, 3), nowhere)
@@ -223,7 +223,7 @@ def test_entries_past_their_age_leave_by_the_portion_and_the_chain_stays_whole(a
     kept = list(log.walk(0, 10_000))
     assert (kept[0].sequence, kept[0].document, kept[-2]) == (PORTION, "", head)
     assert f"up to {PORTION}, which bore {kept[0].hash}" in kept[-1].document
-    assert check_chain(kept, 0) == Checked(PORTION + 4, None, 2 * PORTION + 3, kept[-1].hash)
+    assert check_chain(kept, 0) == Checked(PORTION + 4, None, 2 * PORTION + 3, kept[-1].hash, PORTION + 1)
     assert log.entries(PORTION + 2, 10)[-1].sequence == PORTION + 1
     assert check_chain(kept[1:], 0).broken_at == 1
 
