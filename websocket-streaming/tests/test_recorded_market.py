@@ -77,7 +77,12 @@ def test_the_book_at_the_client_equals_every_comparable_recorded_best_price(mark
 
             sockets.append(follow_tickers(market.ws_url + path, note))
         books = [BookFollower(f"{service.ws_url}/stream/orderbook/{name}?market={kind}") for kind, name in MARKETS]
-        wait_until(lambda: len(books[0].tops) >= states, timeout_s=600, what="the lap's end")
+        # A busy simulator joins updates of futures: they have far fewer states, and come to these later.
+        enough = [states if kind == "spot" else 0.1 * states for kind, _ in MARKETS]
+        wait_until(
+            lambda: all(len(book.tops) >= least for book, least in zip(books, enough, strict=True)),
+            timeout_s=600, what="the lap's end",
+        )  # fmt: skip
         for book in books:
             book.close()
         for socket in sockets:
@@ -94,7 +99,6 @@ def test_the_book_at_the_client_equals_every_comparable_recorded_best_price(mark
             f"{len(mismatches)} mismatches; {book.snapshots} snapshots, {book.deltas} deltas"
         )
         assert mismatches == others == []
-        assert len(book.tops) >= 0.1 * states, "a busy simulator joins updates of futures"
         comparable.append(len(reached))
         assert len(from_tape) >= 0.5 * len(tops)
     assert all(comparable)
