@@ -1,5 +1,7 @@
 """The exchange's clock: ages hold whatever the host's wall clock does."""
 
+import pytest
+
 from shared.testing.fakes import FakeClock
 from websocket_streaming.exchange_time import ExchangeTime
 
@@ -45,3 +47,14 @@ def test_a_slow_answer_does_not_replace_a_sharp_one_until_that_is_old() -> None:
     clock.advance(3601)
     exchange_time.anchor(SERVER_MS - 900_000, clock.monotonic() - 4, clock.monotonic())
     assert exchange_time.age_s(SERVER_MS - 900_000) == 2.0
+
+
+def test_of_readings_close_to_each_other_the_sharpest_counts() -> None:
+    clock = FakeClock()
+    exchange_time = ExchangeTime(clock)
+    exchange_time.anchor(SERVER_MS - 1000, clock.monotonic() - 2, clock.monotonic())
+    assert exchange_time.age_s(SERVER_MS) == 0.0  # right by 1 s at best
+    exchange_time.anchor(SERVER_MS, clock.monotonic() - 0.02, clock.monotonic())
+    assert exchange_time.is_sharp
+    exchange_time.anchor(SERVER_MS - 500, clock.monotonic() - 0.1, clock.monotonic())
+    assert exchange_time.age_s(SERVER_MS) == pytest.approx(0.01)

@@ -37,7 +37,8 @@ from websocket_streaming.topics import (
 from websocket_streaming.trade_channel import TradeChannel
 
 TIME_LASTS_S = 600.0
-TIME_AGAIN_S = 2.0  # after a failure
+TIME_AGAIN_S = 2.0  # after a failure, and up to `TIME_TRIES` times after an answer that took long
+TIME_TRIES = 10
 
 
 class Channels:
@@ -60,7 +61,7 @@ class Channels:
         self._served: dict[str, Channel] = {
             PRICE: price, TRADES: trades, KLINES: klines, ORDERBOOK: books, LIQUIDATIONS: liquidations,
         }  # fmt: skip
-        self._time_due_at = float("-inf")
+        self._time_due_at, self._time_tries = float("-inf"), 0
         self.received = Rate(clock)
         self._connects: dict[str, int] = {}  # how often each market's prices were connected
         for topic in subscriptions.wanted:
@@ -261,7 +262,9 @@ class Channels:
         except FleetError:
             return
         self._exchange_time.anchor(server_ms, asked_at, self._clock.monotonic())
-        self._time_due_at = asked_at + TIME_LASTS_S
+        self._time_tries += 1
+        if self._exchange_time.is_sharp or self._time_tries >= TIME_TRIES:
+            self._time_due_at, self._time_tries = asked_at + TIME_LASTS_S, 0
 
     def renew(self, topics: list[Topic]) -> None:
         """See `Upstream.renew`."""

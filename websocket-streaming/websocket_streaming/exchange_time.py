@@ -10,6 +10,8 @@ from shared.clock import Clock
 
 # A monotonic clock drifts by some ms an hour: past this age any new reading is better than the old one.
 ANCHOR_LASTS_S = 3600.0
+YOUNG_S = 60.0  # readings that close to each other: the sharpest counts
+SHARP_S = 0.025  # ages may be wrong by that; a reading more blurred is worth another try
 
 
 class ExchangeTime:
@@ -24,15 +26,22 @@ class ExchangeTime:
     def anchor(self, server_ms: int, asked_at: float, answered_at: float) -> None:
         """Take a reading of /time; `asked_at` and `answered_at` are monotonic seconds around the request.
 
-        The moment lies between the two, so a slow answer is a blurred one: it doesn't replace a much sharper one.
+        The moment lies between the two, so a slow answer is a blurred one: it doesn't replace a much sharper one, nor
+        a young one that is as sharp.
         """
         uncertainty_s = (answered_at - asked_at) / 2
-        lasting = self._anchor_ms is not None and answered_at - self._anchored_at < ANCHOR_LASTS_S
-        if lasting and uncertainty_s > 2 * self._uncertainty_s + 0.1:
+        held_s = answered_at - self._anchored_at if self._anchor_ms is not None else ANCHOR_LASTS_S
+        most_s = self._uncertainty_s if held_s < YOUNG_S else 2 * self._uncertainty_s + 0.1
+        if held_s < ANCHOR_LASTS_S and uncertainty_s > most_s:
             return
         self._anchor_ms = float(server_ms)
         self._anchored_at = asked_at + uncertainty_s
         self._uncertainty_s = uncertainty_s
+
+    @property
+    def is_sharp(self) -> bool:
+        """Whether ages are right within `SHARP_S`."""
+        return self._anchor_ms is not None and self._uncertainty_s <= SHARP_S
 
     def age_s(self, event_ms: int, now: float | None = None) -> float | None:
         """Seconds since that moment of the exchange, never below 0; None while the exchange was never asked.
