@@ -23,12 +23,12 @@ export function freshness(panel, what, limit_ms) {
     const old = Boolean(why || absent) || (answered > 0 && age_ms > limit_ms);
     isOld = old;
     painted = Date.now();
-    const since = answered ? `as of ${clock(answered)} UTC` : "nothing was received yet";
+    const since = `as of ${clock(answered)} UTC`;
     panel.classList.toggle("old", old);
     if (absent && !lost) return say(text, absent);
     if (!old) return say(text, answered ? since : "Loading …");
-    const age = answered ? `, ${span(age_ms / 1000)} old` : "";
-    return say(text, `Old: ${since}${age}. ${why || absent || `${what} has not answered`}`);
+    const lead = answered ? `Old: ${since}, ${span(age_ms / 1000)} old.` : "Nothing was received yet.";
+    return say(text, `${lead} ${why || absent || `${what} has not answered`}`);
   }
 
   function right() {

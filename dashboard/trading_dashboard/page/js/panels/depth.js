@@ -66,7 +66,10 @@ export function mount(element, { live, store }) {
 
   function clear() {
     say(spread, "");
-    rows.forEach((row) => [...row.children].forEach((cell) => say(cell, NONE)));
+    rows.forEach((row) => {
+      [...row.children].forEach((cell) => say(cell, NONE));
+      row.style.setProperty("--share", "0%");
+    });
     [bidArea, askArea].forEach((area) => area.setAttribute("d", ""));
   }
 

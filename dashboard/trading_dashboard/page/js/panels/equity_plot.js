@@ -5,6 +5,7 @@ import { el } from "../parts.js";
 
 const HEIGHTS = [180, 140];
 const SYNC = "equity";
+const ALONE_S = 3600; // shown on both sides of a trade that is the only one
 
 /** Falls from the highest equity before, which begins at 0; never positive. */
 export function drawdowns(equity) {
@@ -68,7 +69,10 @@ function make(element, data, place) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false } },
     hooks: { setCursor: [(plot) => plot.cursor.idx === null && showLast(plot)] },
-    scales: { y: { range: (plot, low, high) => padded(Math.min(low ?? 0, 0), Math.max(high ?? 0, 0), falls) } },
+    scales: {
+      x: { range: (plot, low, high) => (low === high ? [low - ALONE_S, high + ALONE_S] : [low, high]) },
+      y: { range: (plot, low, high) => padded(Math.min(low ?? 0, 0), Math.max(high ?? 0, 0), falls) },
+    },
     axes: [{ ...axis, ...(falls ? { size: 32, values: dates } : { size: 8, values: () => [] }) }, { ...axis, size: 64, space: 24 }],
     series: [
       { label: "UTC", value: (plot, seconds) => (seconds === null ? "–" : moment(seconds * 1000)) },
