@@ -6,7 +6,7 @@ from itertools import islice
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.fleet import ROOT
@@ -155,6 +155,7 @@ def updates(prices: st.SearchStrategy[str], quantities: st.SearchStrategy[str]) 
     return st.lists(update, max_size=12)
 
 
+@example([[("9.81000000", "1.50000000")], [("9.80000000", "1.50000000")]], -1, True)
 @given(updates(USUAL_TEXTS, QUANTITIES) | updates(TEXTS, ODD_QUANTITIES), st.sampled_from([-1, 1]), st.booleans())
 def test_a_side_does_as_the_plain_one_in_any_form_of_numbers(told: list[Levels], sign: int, is_cut: bool) -> None:
     with pytest.MonkeyPatch.context() as few:

@@ -21,6 +21,7 @@ EVERYTHING = 1 << 200  # a border beyond every price
 MAX_LEVELS = 2000  # a side; then the worst quarter goes, and the border moves
 SHALLOW = 100  # a side that is cut and holds fewer: the price went to its border, time for another snapshot
 NEAR, MANY_NEAR = 64, 256  # prices kept in order: so many after a look at all; at so many the far ones are let go
+NOWHERE = {True: "~" * 40, False: ""}  # an edge that no price is better than, and none as long as: bids, asks
 SAMPLE = 64  # prices that tell about where the `NEAR` best ones end
 
 Number = float | orjson.Fragment
@@ -61,7 +62,7 @@ class Side:
         self._form = _form(price)  # of prices as long as the best, b",00000.00"
         self._zero = "0." + "0" * _places(quantity) if "." in quantity else "0"  # how 0 is written here
         self._near: list[str] = []  # rising; all as long as the best
-        self._edge = ""
+        self._edge = NOWHERE[self._is_bids]
         self._best: str | None = None
         self.best_key: int | None = None  # the best level's price, scaled; negative for bids
         self._border = EVERYTHING
@@ -256,14 +257,14 @@ class Side:
             self._held.clear()
             self._held.update(levels)
             self._near.clear()
-            self._edge = ""
+            self._edge = NOWHERE[self._is_bids]
 
     def _keep_to_length(self, new: list[str]) -> None:
         """Leave in `new` what compares with the prices in order; what is better than all of them ends that order."""
         length = len(self._edge)
         if any(len(price) > length if self._is_bids else len(price) < length for price in new):
             self._near.clear()
-            self._edge = ""
+            self._edge = NOWHERE[self._is_bids]
         new[:] = [price for price in new if self._near and len(price) == length]
 
 
