@@ -135,7 +135,7 @@ class Side:
         near, edge = self._near, self._edge
         if self._is_bids:
             for price in new:
-                if price > edge and edge:
+                if price > edge:
                     insort(near, price)
             while near and near[-1] not in held:
                 near.pop()
