@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.openapi import Need
 
+STREAM = "/socket.io/"  # a client that polls sends its words by POST; they change nothing
 LEVELS: tuple[Need, ...] = ("open", "read", "write", "admin")
 
 
@@ -23,7 +24,7 @@ class Needs:
 
     def of(self, method: str, path: str) -> Need:
         """The need of one request."""
-        method = "GET" if method == "HEAD" else method
+        method = "GET" if method == "HEAD" or path.startswith(STREAM) else method
         found = self._exact.get((method, path))
         if found is None:
             found = next((n for m, pattern, n in self._templates if m == method and pattern.fullmatch(path)), None)

@@ -13,6 +13,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from auth_gateway.headers import Pairs, to_service
 from auth_gateway.identity import Identity
+from auth_gateway.needs import STREAM
 from auth_gateway.passage import Call, Passage
 from shared.errors import FleetError, Forbidden, NotFound
 from shared.logger import request_id
@@ -23,7 +24,6 @@ from shared.web.answers import success
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-STREAM = "/socket.io/"  # a client that polls sends its words by POST; they change nothing
 MAX_LOGGED = 200  # characters of a path in the audit log
 TARGET = "X-Door-Target"
 # What nginx sends past the gateway: its own paths, and whose they are.

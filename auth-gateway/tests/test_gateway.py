@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 import socketio
 import urllib3
 import websocket
@@ -155,6 +156,14 @@ def test_socket_io_works_through_the_gateway_with_the_official_client(gateway: G
         socketio.Client(reconnection=False).connect(
             gateway.process.base_url, socketio_path="/api/websocket-streaming/socket.io"
         )
+
+
+def test_a_reader_may_poll_a_stream_whose_words_go_by_post(gateway: Gateway, reader: dict[str, str]) -> None:
+    url = f"{gateway.process.base_url}/api/websocket-streaming/socket.io/?EIO=4&transport=polling"
+    sid = json.loads(requests.get(url, headers=reader, timeout=30).text[1:])["sid"]
+    said = requests.post(f"{url}&sid={sid}", data="40", headers=reader, timeout=30)
+    assert (said.status_code, said.text) == (200, "OK")
+    assert requests.get(f"{url}&sid={sid}", headers=reader, timeout=30).text.startswith("40")
 
 
 def test_a_browsers_websocket_names_its_token_in_the_address(gateway: Gateway, trader: dict[str, str]) -> None:
