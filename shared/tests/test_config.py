@@ -115,6 +115,14 @@ class TestWrongValues:
             ("BINANCE_FUTURES_WS_URL", "wss://fstream.binance.com/s/1/market", "must carry no stream path"),
             ("SENTRY_TRACES_SAMPLE_RATE", "2", "less than or equal to 1"),
             ("WHITE_HAT_MODE", "false", "must be true"),
+            ("TRUSTED_PROXIES", "10.0.0.1, foo", ": 'foo' is no IP address or network, such as 10.0.0.0/8"),
+            ("TRUSTED_PROXIES", "10.0.0.0/99", "'10.0.0.0/99' is no IP address or network"),
+            ("CORS_ORIGINS", "https://a.example,my.example", ": 'my.example' is no origin, such as https://"),
+            ("CORS_ORIGINS", "https://*.example", "is no origin"),
+            ("CORS_ORIGINS", "https://my.example/page", "without a path"),
+            ("ALLOWED_HOSTS", "a.example,http://x.org", "'http://x.org' is no name of a host"),
+            ("ALLOWED_HOSTS", "x.org:8080", "without scheme, port and path"),
+            ("ALLOWED_HOSTS", "*", "is no name of a host"),
         ],
     )
     def test_one_line_names_variable_value_and_what_is_allowed(
