@@ -274,6 +274,13 @@ def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(tmp_path: Path) 
 
 
 @pytest.mark.unit
+def test_an_unknown_name_of_a_family_of_ours_is_told_though_none_is_near(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("RATE_LIMIT_SAVE=5\n")
+    (line,) = Settings.likely_typos(tmp_path)
+    assert line.endswith("/.env: RATE_LIMIT_SAVE is no setting; .env.example has all that begin so")
+
+
+@pytest.mark.unit
 def test_names_of_other_tools_and_of_other_services_are_left_in_peace(tmp_path: Path) -> None:
     names = [
         "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_FILE", "POSTGRES_PASSWORD", "POSTGRES_USER",
