@@ -1,5 +1,5 @@
 // PM2's view of fleet.json: `pm2 start ecosystem.config.js`, `--only database-service`, `pm2 save` …
-// Only what PM2 needs stands here; names, ports and memory limits come from fleet.json.
+// Only what PM2 and `make up` need stands here; names, ports and memory limits come from fleet.json.
 const { execFileSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
@@ -8,10 +8,11 @@ const path = require('node:path')
 const root = __dirname
 const { services } = JSON.parse(fs.readFileSync(path.join(root, 'fleet.json'), 'utf8'))
 const python = process.env.FLEET_PYTHON || path.join(root, '.venv', 'bin', 'python')
-const portOffset = Number(process.env.FLEET_PORT_OFFSET || 0) // a second fleet on the same machine, and the tests
 const varDir = path.resolve(root, setting('VAR_DIR') || 'var')
 const logs = path.join(varDir, 'logs')
 const firstInstancePort = 5100 // as in shared/fleet.py
+const highestPort = 65535
+const portOffset = offset() // a second fleet on the same machine, and the tests
 
 if (!fs.existsSync(python)) {
   console.error(`The fleet is not installed yet (${path.relative(root, python)} is missing): run \`make up\`, or \`make install\` and then PM2.`)
@@ -81,8 +82,8 @@ function refuseSecondFleet () {
   const inside = (app) => (folder(app) || '').startsWith(fs.realpathSync(root) + path.sep) && app.pm2_env.VAR_DIR === varDir
   const running = first && first !== home && listed(first).find(inside)
   if (running) {
-    const offset = running.pm2_env.PORT - (runs().find((run) => run.name === running.name)?.port ?? NaN)
-    const how = `export PM2_HOME=${first}` + (offset ? ` FLEET_PORT_OFFSET=${offset}` : '')
+    const itsOffset = running.pm2_env.PORT - (runs().find((run) => run.name === running.name)?.port ?? NaN)
+    const how = `export PM2_HOME=${first}` + (itsOffset >= 0 && itsOffset + portOffset > 0 ? ` FLEET_PORT_OFFSET=${itsOffset}` : '')
     console.error(`This fleet runs already, under another PM2 than this shell's, and two must not share ${varDir}. To go on with it: ${how}`)
     process.exit(1)
   }
@@ -95,7 +96,8 @@ refuseSecondFleet()
 // A variable of the shell, else of the root's .env; only for what PM2 itself has to know.
 function setting (name) {
   const file = path.join(root, '.env')
-  const line = fs.existsSync(file) && fs.readFileSync(file, 'utf8').match(new RegExp(`^\\s*(?:export )?${name}=(.*)$`, 'm'))
+  const read = !/^false$/i.test(process.env.ENV_FILES || '') && fs.existsSync(file)
+  const line = read && fs.readFileSync(file, 'utf8').match(new RegExp(`^\\s*(?:export )?${name}=(.*)$`, 'm'))
   const [, , quoted, plain] = (line ? line[1].trim() : '').match(/^(?:(['"])(.*?)\1|(.*?)(?:(?:^|\s)#.*)?$)/) // as shared/env_files.py
   return process.env[name] || quoted || plain || ''
 }
@@ -103,8 +105,17 @@ function setting (name) {
 function port (name, usual) {
   const given = setting(name) || usual
   const found = Number(given)
-  if (Number.isInteger(found) && found > 0 && found < 65536) return found
+  if (Number.isInteger(found) && found > 0 && found <= highestPort) return found
   console.error(`Wrong setting: ${name}=${given}: must be a port`)
+  process.exit(1)
+}
+
+function offset () {
+  const given = setting('FLEET_PORT_OFFSET') || '0'
+  const ports = services.flatMap((service) => [service.port, firstInstancePort + (service.instances || 1) - 1])
+  const most = highestPort - Math.max(...ports)
+  if (/^\d+$/.test(given) && Number(given) <= most) return Number(given)
+  console.error(`Wrong setting: FLEET_PORT_OFFSET=${given}: must be a whole number from 0 to ${most}`)
   process.exit(1)
 }
 
@@ -162,7 +173,19 @@ function door () {
   }
 }
 
+// Where a browser finds the dashboard. With TLS by the name that others use, for which the certificate is made.
+function page () {
+  if (!isDoor) return `http://localhost:${services.find((service) => service.name === 'dashboard').port + portOffset}/`
+  const isTls = setting('TLS_CERTIFICATE') !== ''
+  const [scheme, usual] = isTls ? ['https', 443] : ['http', 80]
+  const at = port(isTls ? 'DOOR_TLS_PORT' : 'DOOR_PORT', usual) + portOffset
+  const host = (isTls && setting('ALLOWED_HOSTS').split(',')[0].trim()) || 'localhost'
+  return `${scheme}://${host}${at === usual ? '' : `:${at}`}/`
+}
+
 module.exports = {
+  portOffset,
+  page: page(),
   apps: [...runs().map((run) => ({
     name: run.name,
     cwd: path.join(root, run.service.name),

@@ -15,13 +15,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from shared import addresses
 from shared.env_files import look_up, misspelt, read_env_file
 from shared.errors import ConfigError
 from shared.fleet import ROOT, read_fleet
@@ -41,6 +42,11 @@ def _url(*schemes: str) -> AfterValidator:
         return value.rstrip("/")
 
     return AfterValidator(check)
+
+
+def _each(check: Callable[[str], object]) -> AfterValidator:
+    """Every part of a list by comma is one that `check` takes, and is kept as `check` returns it."""
+    return AfterValidator(lambda value: ",".join(str(check(part)) for part in split_list(value)))
 
 
 def _no_stream_path(value: str) -> str:
@@ -126,9 +132,15 @@ class Settings(BaseModel):
     BINANCE_FUTURES_REST_URL: HttpUrl = Field("https://fapi.binance.com", description="USDT-M futures REST")
     BINANCE_FUTURES_WS_URL: StreamUrl = Field("wss://fstream.binance.com", description="USDT-M futures streams")
 
-    CORS_ORIGINS: str = Field("", description="allowed origins, by comma; empty: localhost on any port")
-    ALLOWED_HOSTS: str = Field("", description="further names that requests may call this host, by comma")
-    TRUSTED_PROXIES: str = Field("", description="addresses or networks whose X-Forwarded-For is believed, by comma")
+    CORS_ORIGINS: Annotated[str, _each(addresses.origin)] = Field(
+        "", description="allowed origins, by comma; empty: localhost on any port"
+    )
+    ALLOWED_HOSTS: Annotated[str, _each(addresses.host)] = Field(
+        "", description="further names that requests may call this host, by comma"
+    )
+    TRUSTED_PROXIES: Annotated[str, _each(addresses.network)] = Field(
+        "", description="addresses or networks whose X-Forwarded-For is believed, by comma"
+    )
     RATE_LIMIT_ENABLED: bool = Field(True, description="false: no limits per client (benchmarks, fault tests)")
     DRAIN_SECONDS: float = Field(0.5, ge=0, le=5, description="how long readiness says no before the listener closes")
     MAX_CONNECTIONS: int = Field(

@@ -8,6 +8,7 @@ from pathlib import Path
 from shared.errors import ConfigError
 from shared.fleet import ROOT
 
+OURS = ("RATE_LIMIT_", "RETENTION_", "DOOR_", "WHITE_HAT_")  # no other tool's names begin so
 NEAR = 0.86  # likeness from which on a name is a misspelt other: LOG_LEVL, not REDIS_PASSWORD
 
 
@@ -52,18 +53,20 @@ def look_up(source: Mapping[str, str], variable: str) -> str | None:
 
 
 def misspelt(path: Path, known: Collection[str]) -> list[str]:
-    """One line for each name in the file that is nobody's, yet nearly one of those `known`.
+    """One line for each name in the file that is nobody's, yet nearly one of those `known` or of a family of `OURS`.
 
     What belongs to other tools (COMPOSE_…, POSTGRES_…) is like none of them, so it is left in peace.
     """
-    near = {}
+    guesses = {}
     for name in read_env_file(path).keys() - set(known):
         if found := get_close_matches(name.upper(), known, 1, NEAR):
-            near[name] = found[0]
-    others = _of_other_services() if near else set()  # read only when there is something to ask
+            guesses[name] = f"is {found[0]} meant?"
+        elif name.upper().startswith(OURS):
+            guesses[name] = ".env.example has all that begin so"
+    others = _of_other_services() if guesses else set()  # read only when there is something to ask
     return [
-        f"{path.parent.name}/.env: {name} is no setting; is {meant} meant?"
-        for name, meant in near.items()
+        f"{path.parent.name}/.env: {name} is no setting; {guess}"
+        for name, guess in guesses.items()
         if name not in others
     ]
 

@@ -51,9 +51,14 @@ def with_instances(root: Path, count: object) -> Fleet:
 def ecosystem(root: Path = ROOT, **environment: str) -> dict[str, Any]:
     """The apps of ecosystem.config.js by name, as read in a shell that holds only `environment`."""
     env = {"PATH": os.environ["PATH"], "FLEET_PYTHON": sys.executable, **environment}
-    script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js').apps))"
+    return {app["name"]: app for app in exports(root, env)["apps"]}
+
+
+def exports(root: Path, env: dict[str, str]) -> dict[str, Any]:
+    script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js')))"
     done = subprocess.run(["node", "-e", script], cwd=root, env=env, capture_output=True, text=True, check=True)
-    return {app["name"]: app for app in json.loads(done.stdout)}
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 @each_service
@@ -246,6 +251,43 @@ def test_pm2_reads_the_doors_settings_as_the_services_do(tmp_path: Path, text: s
     with pytest.raises(subprocess.CalledProcessError) as refused:
         ecosystem(tmp_path)
     assert "Wrong setting: DOOR_PORT=abc: must be a port" in refused.value.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "page"),
+    [
+        ({}, "http://localhost:3002/"),
+        ({"FLEET_PORT_OFFSET": "7"}, "http://localhost:3009/"),
+        ({"DOOR": "true"}, "http://localhost/"),
+        ({"DOOR": "true", "DOOR_PORT": "8080", "FLEET_PORT_OFFSET": "7"}, "http://localhost:8087/"),
+        ({"DOOR": "true", "TLS_CERTIFICATE": "c.pem"}, "https://localhost/"),
+        (
+            {"DOOR": "true", "TLS_CERTIFICATE": "c.pem", "DOOR_TLS_PORT": "8443", "ALLOWED_HOSTS": "my.example,b"},
+            "https://my.example:8443/",
+        ),
+    ],
+    ids=str,
+)
+def test_the_page_that_make_up_names_is_behind_the_door_where_there_is_one(given: dict[str, str], page: str) -> None:
+    env = {"PATH": os.environ["PATH"], "FLEET_PYTHON": sys.executable, "ENV_FILES": "false", **given}
+    assert exports(ROOT, env)["page"] == page
+
+
+def test_pm2_moves_the_ports_by_what_the_root_env_says_unless_the_shell_says_otherwise(tmp_path: Path) -> None:
+    with_instances(tmp_path, 1)
+    (tmp_path / ".env").write_text("FLEET_PORT_OFFSET=7 # the second fleet\n")
+    shells: list[dict[str, str]] = [{}, {"FLEET_PORT_OFFSET": "9"}, {"ENV_FILES": "false"}]
+    ports = [ecosystem(tmp_path, **shell)["database-service"]["env"]["PORT"] for shell in shells]
+    assert ports == ["5027", "5029", "5020"]
+
+
+@pytest.mark.parametrize("offset", ["abc", "90000", "-1", "7.5"])
+def test_an_offset_that_makes_no_ports_is_one_clear_line(offset: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        ecosystem(FLEET_PORT_OFFSET=offset)
+    line = f"Wrong setting: FLEET_PORT_OFFSET={offset}: must be a whole number from 0 to "
+    assert refused.value.stderr.startswith(line)
+    assert refused.value.stderr.count("\n") == 1
 
 
 def test_pm2_runs_nginx_where_it_is_asked_for() -> None:

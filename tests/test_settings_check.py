@@ -45,3 +45,21 @@ def test_a_value_that_is_wrong_for_all_is_one_line(root: Path) -> None:
 
 def test_what_pm2_sets_or_withholds_is_not_judged(root: Path) -> None:
     assert settings_check.wrong({"PORT": "none", "FLEET_SECRET": "short", "ENV_FILES": "false"}) == []
+
+
+def test_a_port_that_pm2_never_learns_is_told(root: Path) -> None:
+    (root / ".env").write_text("PORT=5050\nFLEET_PORT_OFFSET=7\n")
+    (root / "database-service" / ".env").write_text("FLEET_PORT_OFFSET=7\n")
+    said = [line.partition("/.env: ")[2].partition(":")[0] for line in settings_check.likely_typos()]
+    assert sorted(said) == ["FLEET_PORT_OFFSET does nothing here", "PORT does nothing here"]
+
+
+def test_a_door_that_would_not_open_is_named_before_the_services_start(root: Path) -> None:
+    (root / ".env").write_text("DOOR=true\nDOOR_HOST=0.0.0.0\n")
+    (line,) = settings_check.wrong({})
+    assert line.startswith("Wrong setting: DOOR_HOST='0.0.0.0': others could reach a fleet that asks for no login")
+    (root / ".env").write_text("DOOR=true\nTLS_CERTIFICATE=none.pem\nTLS_KEY=none.pem\n")
+    (line,) = settings_check.wrong({})
+    assert line == "Wrong setting: TLS_CERTIFICATE='none.pem': the file can't be read (door)"
+    (root / ".env").write_text("DOOR=false\nDOOR_HOST=0.0.0.0\n")
+    assert settings_check.wrong({}) == []

@@ -43,7 +43,7 @@ ERRORS: dict[tuple[int, ...], FleetError] = {
 
 
 class DoorSettings(Settings):
-    """What the door can be told, in the root `.env`."""
+    """What the door and PM2 can be told, in the root `.env`."""
 
     DOOR: bool = Field(False, description="true: nginx is started, too, and is the one door to everything")
     DOOR_HOST: str = Field(
@@ -56,6 +56,9 @@ class DoorSettings(Settings):
     )
     TLS_CERTIFICATE: Path | None = Field(None, description="the door's certificate and its chain (PEM); unset: no TLS")
     TLS_KEY: Path | None = Field(None, description="the certificate's key (PEM)")
+    FLEET_PORT_OFFSET: int = Field(
+        0, ge=0, description="by how much every port is moved, under PM2: a second fleet on the same machine"
+    )
     SERVICE_URLS: ServiceUrls = Field("", description="where services listen, name=url by comma; unset: fleet.json")
 
 
@@ -146,7 +149,7 @@ def here(settings: DoorSettings, fleet: Fleet) -> Door:
     log = str(settings.VAR_DIR.absolute() / "logs" / "door.access.log")
     if not settings.DOOR:
         return Door(str(run), log, places, workers_port)
-    _check(settings)
+    check(settings)
     hosts = _hosts(settings.DOOR_HOST)
     return Door(
         str(run), log, places, workers_port, where["auth-gateway"], where["dashboard"],
@@ -157,7 +160,8 @@ def here(settings: DoorSettings, fleet: Fleet) -> Door:
     )  # fmt: skip
 
 
-def _check(settings: DoorSettings) -> None:
+def check(settings: DoorSettings) -> None:
+    """Raises ConfigError when the door would stand open to others, or can't read its certificate."""
     if not settings.AUTH_REQUIRED and not _is_loopback(settings.DOOR_HOST):
         raise ConfigError(
             f"Wrong setting: DOOR_HOST={settings.DOOR_HOST!r}: others could reach a fleet that asks for no login; "

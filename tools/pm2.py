@@ -43,6 +43,15 @@ class App:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What ecosystem.config.js says: apps in its order, how far their ports are moved, the page for a browser."""
+
+    apps: list[App]
+    port_offset: int
+    page: str
+
+
+@dataclass(frozen=True)
 class Running:
     """One app as PM2 has it."""
 
@@ -52,6 +61,7 @@ class Running:
     status: str
     restarts: int
     started_s: float = 0.0  # since 1970
+    port: int = 0  # 0: an app that is told none
 
     @property
     def ours(self) -> bool:
@@ -71,14 +81,14 @@ def home() -> Path:
     return Path(os.environ.get("PM2_HOME") or Path.home() / ".pm2")
 
 
-def wanted_apps() -> list[App]:
-    """The apps of ecosystem.config.js, in its order."""
-    script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js').apps))"
+def wanted() -> Wanted:
+    """What ecosystem.config.js wants in this shell. Raises Failed with what it says of a wrong setting."""
+    script = "process.stdout.write(JSON.stringify(require('./ecosystem.config.js')))"
     done = asked(["node", "-e", script], environment())
     if done.returncode:
         raise Failed(done.stderr.strip() or "ecosystem.config.js can't be read; `node ecosystem.config.js` says why.")
-    apps = json.loads(done.stdout)
-    return [_wanted(app) for app in apps]
+    found = json.loads(done.stdout)
+    return Wanted([_wanted(app) for app in found["apps"]], found["portOffset"], found["page"])
 
 
 def _wanted(app: dict[str, Any]) -> App:
@@ -107,7 +117,11 @@ def running() -> list[Running]:
 def _running(app: dict[str, Any]) -> Running:
     state = app["pm2_env"]
     folder, started_s = Path(state["pm_cwd"]).resolve(), state.get("pm_uptime", 0) / 1000
-    return Running(app["pm_id"], app["name"], folder, state["status"], state["restart_time"], started_s)
+    port = str(state.get("PORT", ""))
+    return Running(
+        app["pm_id"], app["name"], folder, state["status"], state["restart_time"], started_s,
+        int(port) if port.isdecimal() else 0,
+    )  # fmt: skip
 
 
 def _json_line(text: str) -> list[dict[str, Any]]:

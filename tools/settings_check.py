@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping
 
 from shared.config import Settings
-from shared.env_files import misspelt
+from shared.env_files import misspelt, read_env_file
 from shared.errors import ConfigError
 from shared.fleet import ROOT, read_fleet
 from tools.door import DoorSettings
+from tools.door import check as check_door
 from tools.settings import settings_of
 
 OF_PM2 = ("PORT", "SERVICE_NAME")  # a service's own under PM2, whatever the shell says
@@ -29,7 +30,9 @@ def wrong(environ: Mapping[str, str]) -> list[str]:
         withheld = {*OF_PM2, *(field for field in settings.model_fields if settings.is_secret(field))}
         given = {variable: value for variable, value in environ.items() if variable not in withheld}
         try:
-            settings.read(given, ROOT / name)
+            found = settings.read(given, ROOT / name)
+            if isinstance(found, DoorSettings) and found.DOOR:
+                check_door(found)
         except ConfigError as error:
             services.setdefault(str(error), []).append("door" if name == "." else name)
     return [f"{line} ({', '.join(names)})" for line, names in services.items()]
@@ -39,7 +42,19 @@ def likely_typos() -> list[str]:
     """One line for each name in a `.env` that is nobody's, yet nearly a setting."""
     known = {name: settings.known_names() for name, settings in every_kind().items()}
     own = [line for name, names in known.items() if name != "." for line in misspelt(ROOT / name / ".env", names)]
-    return sorted([*misspelt(ROOT / ".env", set().union(*known.values())), *own])
+    return sorted([*misspelt(ROOT / ".env", set().union(*known.values())), *own, *_without_effect()])
+
+
+def _without_effect() -> list[str]:
+    """One line for each name in a `.env` that PM2 never learns from there."""
+    found = []
+    for name in every_kind():
+        given = read_env_file(ROOT / name / ".env")
+        if given.get("PORT"):
+            found.append((name, "PORT", "ports stand in fleet.json, and FLEET_PORT_OFFSET in the root .env moves all"))
+        if name != "." and given.get("FLEET_PORT_OFFSET"):
+            found.append((name, "FLEET_PORT_OFFSET", "it belongs into the root .env or the shell"))
+    return [f"{(ROOT / name).name}/.env: {variable} does nothing here: {why}" for name, variable, why in found]
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from shared.port_holder import port_holder
 from tools import pm2
 from tools.install import install, only_one
-from tools.pm2 import App, Running
+from tools.pm2 import App, Running, Wanted
 from tools.steps import ROOT, Failed, asked, clean_environment, port_taken, say
 
 READY_WITHIN_S = 120.0  # a busy machine takes most of a minute; what falls over is seen at once
@@ -33,8 +33,9 @@ def up() -> int:
     install()
     refuse_wrong_settings()
     with only_one(ROOT / "var" / "up.lock"):
-        apps = pm2.wanted_apps()
-        _start_missing(apps)
+        wanted = pm2.wanted()
+        apps = wanted.apps
+        _start_missing(wanted)
     seconds = time.monotonic() - begun
     _settle(apps)
     show(apps, {app.name: "ready" for app in apps})
@@ -43,8 +44,7 @@ def up() -> int:
     asked = ask(f"{streaming.url}/price/BTCUSDT")
     closed = isinstance(asked, dict) and asked.get("error", {}).get("code") == "unauthorized"
     say(CLOSED if closed else f"Try: curl localhost:{streaming.port}/price/BTCUSDT")
-    if page := next((app for app in apps if app.name == "dashboard"), None):
-        say(f"Open in a browser: http://localhost:{page.port}/")
+    say(f"Open in a browser: {wanted.page}")
     return 0
 
 
@@ -65,9 +65,10 @@ def _settle(apps: Sequence[App]) -> None:
         time.sleep(0.3)
 
 
-def _start_missing(apps: Sequence[App]) -> None:
-    listed = pm2.running()
+def _start_missing(wanted: Wanted) -> None:
+    apps, listed = wanted.apps, pm2.running()
     refuse_other_clones(apps, listed)
+    refuse_other_offset(wanted, listed)
     names = {app.name for app in apps}
     ours = [app for app in listed if app.ours and app.name in names]
     if fallen := [app for app in ours if app.status != "online"]:
@@ -75,7 +76,7 @@ def _start_missing(apps: Sequence[App]) -> None:
     online = {app.name for app in ours if app.status == "online"}
     _tell_changed([app for app in ours if app.name in online])
     missing = [app for app in apps if app.name not in online]
-    refuse_taken_ports(missing)
+    refuse_taken_ports(missing, wanted.port_offset)
     if missing:
         say(f"Starting {', '.join(app.name for app in missing)} …")
     wait_ready(apps, missing, {app.name: app.restarts for app in ours if app.name in online})
@@ -111,11 +112,24 @@ def refuse_other_clones(apps: Sequence[App], listed: Sequence[Running]) -> None:
             )
 
 
-def refuse_taken_ports(apps: Sequence[App]) -> None:
+def refuse_other_offset(wanted: Wanted, listed: Sequence[Running]) -> None:
+    """Raises Failed when this clone's fleet runs, moved otherwise than this shell says: it would be sought in vain."""
+    ports = {app.name: app.port for app in wanted.apps if app.name != DOOR}  # whose port has a setting of its own
+    online = [app for app in listed if app.ours and app.status == "online" and app.port and app.name in ports]
+    moves = {app.port - ports[app.name] for app in online}
+    offset = wanted.port_offset + moves.pop() if len(moves) == 1 else -1  # several: fleet.json itself was changed
+    if offset >= 0 and offset != wanted.port_offset:
+        raise Failed(
+            f"This clone's fleet runs at +{offset}, and this shell (or .env) asks for +{wanted.port_offset}. "
+            f"To go on with it: export FLEET_PORT_OFFSET={offset}. To move it: make down, then make up."
+        )
+
+
+def refuse_taken_ports(apps: Sequence[App], port_offset: int) -> None:
     """Raises Failed, naming all ports that something else listens on."""
     if taken := [app for app in apps if port_taken(app.port)]:
         ports = "".join(f"\n  port {app.port} ({app.name}): {_holder(app)}" for app in taken)
-        raise Failed(f"Taken already, so nothing was started:{ports}\n{_way_out(apps)}")
+        raise Failed(f"Taken already, so nothing was started:{ports}\n{_way_out(apps, port_offset)}")
 
 
 def _holder(app: App) -> str:
@@ -124,12 +138,11 @@ def _holder(app: App) -> str:
     return (port_holder(app.port) or "another program") + title
 
 
-def _way_out(apps: Sequence[App]) -> str:
+def _way_out(apps: Sequence[App], port_offset: int) -> str:
     """What to do, with the first offset whose ports are all free now."""
-    now = int(os.environ.get("FLEET_PORT_OFFSET") or 0)
     moves = range(100, MAX_MOVE, 100)
     move = next((m for m in moves if not any(port_taken(app.port + m) for app in apps)), moves[0])
-    return f"Stop that, or move this fleet to other ports: export FLEET_PORT_OFFSET={now + move}, then make up."
+    return f"Stop that, or move this fleet to other ports: export FLEET_PORT_OFFSET={port_offset + move}, then make up."
 
 
 def wait_ready(apps: Sequence[App], missing: Sequence[App], restarts_before: dict[str, int]) -> None:
@@ -242,8 +255,9 @@ def _troubles(health: Any) -> list[str]:
 
 def status() -> int:
     """Show what runs; exit code 0 only if all of it is ready."""
-    apps = pm2.wanted_apps()
-    listed = {app.name: app.status for app in pm2.running() if app.ours}
+    wanted, running = pm2.wanted(), pm2.running()
+    refuse_other_offset(wanted, running)
+    apps, listed = wanted.apps, {app.name: app.status for app in running if app.ours}
     states = {}
     for app in apps:
         known = listed.get(app.name, "not running")
@@ -254,7 +268,7 @@ def status() -> int:
 
 def down() -> int:
     """Stop this clone's apps, forget which market served, and leave everything else alone."""
-    apps = pm2.wanted_apps()
+    apps = pm2.wanted().apps
     found = _ours(apps)
     if found:
         say(f"Stopping {', '.join(app.name for app in found)} …")
@@ -294,7 +308,7 @@ def _delete_all(apps: Sequence[App], found: list[Running]) -> None:
 def logs() -> int:
     """Follow the logs of this clone's apps until Ctrl-C; S=<service> chooses one."""
     chosen = os.environ.get("S", "")
-    apps = pm2.wanted_apps()
+    apps = pm2.wanted().apps
     running = [app.name for app in pm2.running() if app.ours]
     ours = [name for name in running if not chosen or name == chosen]
     if running and not ours:

@@ -115,6 +115,14 @@ class TestWrongValues:
             ("BINANCE_FUTURES_WS_URL", "wss://fstream.binance.com/s/1/market", "must carry no stream path"),
             ("SENTRY_TRACES_SAMPLE_RATE", "2", "less than or equal to 1"),
             ("WHITE_HAT_MODE", "false", "must be true"),
+            ("TRUSTED_PROXIES", "10.0.0.1, foo", ": 'foo' is no IP address or network, such as 10.0.0.0/8"),
+            ("TRUSTED_PROXIES", "10.0.0.0/99", "'10.0.0.0/99' is no IP address or network"),
+            ("CORS_ORIGINS", "https://a.example,my.example", ": 'my.example' is no origin, such as https://"),
+            ("CORS_ORIGINS", "https://*.example", "is no origin"),
+            ("CORS_ORIGINS", "https://my.example/page", "without a path"),
+            ("ALLOWED_HOSTS", "a.example,http://x.org", "'http://x.org' is no name of a host"),
+            ("ALLOWED_HOSTS", "x.org:8080", "without scheme, port and path"),
+            ("ALLOWED_HOSTS", "*", "is no name of a host"),
         ],
     )
     def test_one_line_names_variable_value_and_what_is_allowed(
@@ -263,6 +271,13 @@ def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(tmp_path: Path) 
         "REDIS_HOTS is no setting; is REDIS_HOST meant?",
         "log_level is no setting; is LOG_LEVEL meant?",
     ]
+
+
+@pytest.mark.unit
+def test_an_unknown_name_of_a_family_of_ours_is_told_though_none_is_near(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("RATE_LIMIT_SAVE=5\n")
+    (line,) = Settings.likely_typos(tmp_path)
+    assert line.endswith("/.env: RATE_LIMIT_SAVE is no setting; .env.example has all that begin so")
 
 
 @pytest.mark.unit

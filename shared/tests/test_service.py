@@ -202,7 +202,7 @@ def test_loopback_names_are_known_hosts(client: Client, host: str) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "localhost@evil", "", "127.0.0.2"])
 def test_other_names_are_refused_unless_allowed(make: Make, host: str) -> None:
     assert_error(make().get("/plain", headers={"Host": host}), 403, "forbidden")
-    if host:
+    if host and "@" not in host:  # which no setting takes for a host
         assert make(ALLOWED_HOSTS=f"other, {host}").get("/plain", headers={"Host": host}).status_code == 200
 
 
@@ -219,7 +219,7 @@ def test_an_allowed_hosts_own_page_may_call_it_back(make: Make) -> None:
 
 
 def test_cors_origins_replaces_the_default(make: Make) -> None:
-    client = make(CORS_ORIGINS="https://app.example")
+    client = make(CORS_ORIGINS="https://App.example/")  # as people copy it from a browser
     allowed = client.get("/plain", headers={"Origin": "https://app.example"})
     assert allowed.headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert_error(client.get("/plain", headers={"Origin": "http://localhost:3000"}), 403, "forbidden")
