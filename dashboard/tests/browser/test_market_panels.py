@@ -130,8 +130,11 @@ def test_a_lost_stream_makes_prices_old_and_a_found_one_live_again(
     page = open_page(own_fleet)
     prices = page.locator("#panel-prices .panel-body")
     wait_for(page, lambda: price_of(page, "BTCUSDT") > 0, "a price")
+    panels = ("prices", "chart", "depth", "tape")
+    for panel in panels:
+        expect(page.locator(f"#panel-{panel} .fresh")).to_contain_text("as of")
     own_fleet.streaming.kill()
-    for panel in ("prices", "chart", "depth", "tape"):
+    for panel in panels:
         expect(page.locator(f"#panel-{panel} .panel-body")).to_have_class(re.compile("old"))
         expect(page.locator(f"#panel-{panel} .fresh")).to_contain_text("Old:")
     expect(page.locator("#panel-prices .fresh")).to_contain_text("the connection is lost")
